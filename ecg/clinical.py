@@ -1,0 +1,100 @@
+"""Clinical settings: the definitions, delays and limits that decide alarms, in one table with their ranges.
+
+Sources are manufacturers' public manuals (Philips ST/AR, GE EK-Pro, Mindray, Edan), named in `docs/alarms.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+
+class Range(NamedTuple):
+    """The range of one setting, its unit and what it means."""
+
+    low: float
+    high: float
+    unit: str
+    meaning: str
+
+
+RANGES: dict[str, Range] = {
+    "asystole_s": Range(3.0, 8.0, "s", "no QRS for this long is asystole"),
+    "fibrillation_s": Range(2.0, 6.0, "s", "fibrillatory waves for this long are ventricular fibrillation or flutter"),
+    "vt_beats": Range(3, 15, "beats", "a run of this many ventricular beats is ventricular tachycardia"),
+    "vt_rate_bpm": Range(80, 200, "bpm", "the rate above which such a run is a tachycardia"),
+    "rate_low_bpm": Range(30, 100, "bpm", "low limit of the heart rate"),
+    "rate_high_bpm": Range(60, 220, "bpm", "high limit of the heart rate"),
+    "extreme_below_low_bpm": Range(0, 30, "bpm", "extreme bradycardia lies this far below the low limit"),
+    "extreme_above_high_bpm": Range(0, 50, "bpm", "extreme tachycardia lies this far above the high limit"),
+    "pvcs_per_minute": Range(1, 60, "1/min", "more ventricular beats in a minute than this alarm"),
+    "lead_off_s": Range(0.5, 10, "s", "an electrode off for this long alarms"),
+    "no_data_s": Range(1, 120, "s", "no frame for this long alarms"),
+}
+"""Every setting with its range; extreme bradycardia is never sought below 30 bpm nor tachycardia above 200."""
+
+EXTREME_FLOOR_BPM, EXTREME_CEILING_BPM = 30.0, 200.0
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What staff may set for one patient; None leaves the ward's setting."""
+
+    rate_low_bpm: float | None = None
+    rate_high_bpm: float | None = None
+    pvcs_per_minute: float | None = None
+    no_data_s: float | None = None
+
+    def check(self) -> None:
+        """Raise ValueError where a limit is outside its range."""
+        _check(self)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The ward's settings, in force for every patient without limits of their own."""
+
+    asystole_s: float = 4.0
+    fibrillation_s: float = 4.0
+    vt_beats: int = 5
+    vt_rate_bpm: float = 100.0
+    rate_low_bpm: float = 50.0
+    rate_high_bpm: float = 120.0
+    extreme_below_low_bpm: float = 10.0
+    extreme_above_high_bpm: float = 20.0
+    pvcs_per_minute: float = 10.0
+    lead_off_s: float = 3.0
+    no_data_s: float = 5.0
+
+    def check(self) -> None:
+        """Raise ValueError where a setting is outside its range."""
+        _check(self)
+
+    @property
+    def extreme_low_bpm(self) -> float:
+        """The rate below which bradycardia is extreme."""
+        return max(EXTREME_FLOOR_BPM, self.rate_low_bpm - self.extreme_below_low_bpm)
+
+    @property
+    def extreme_high_bpm(self) -> float:
+        """The rate above which tachycardia is extreme."""
+        return min(EXTREME_CEILING_BPM, self.rate_high_bpm + self.extreme_above_high_bpm)
+
+    def sha256(self) -> str:
+        """Return the hash that stands on every alert that these settings decided."""
+        return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()
+
+    def with_limits(self, limits: Limits) -> Settings:
+        """Return these settings with one patient's limits over them."""
+        changes = {k: v for k, v in msgspec.structs.asdict(limits).items() if v is not None}
+        return msgspec.structs.replace(self, **changes)
+
+
+def _check(values: Limits | Settings) -> None:
+    for name, value in msgspec.structs.asdict(values).items():
+        if value is not None and not RANGES[name].low <= value <= RANGES[name].high:
+            low, high, unit, _ = RANGES[name]
+            raise ValueError(f"{name} must be between {low:g} and {high:g} {unit}, got {value!r}")
+    low, high = getattr(values, "rate_low_bpm", None), getattr(values, "rate_high_bpm", None)
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"rate_low_bpm must be below rate_high_bpm ({high:g}), got {low!r}")

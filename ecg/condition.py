@@ -1,0 +1,60 @@
+"""The conditions that alarm, in one table: priority, code, words, latching and whether they are lethal.
+
+Priorities and definitions after manufacturers' manuals; codes are IEEE 11073 MDC or SNOMED CT. Lethal conditions
+cannot be switched off, latch, and are decided by rules alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Priority = Literal["high", "medium", "low"]
+RANK: dict[str, int] = {"low": 0, "medium": 1, "high": 2}
+
+
+class Condition(NamedTuple):
+    """What a condition is to a ward.
+
+    `text` is formatted with `value` and `limit`; `delay_s` is how long it must hold before it alarms, beyond what its
+    definition says; a latching one stays visible after it ended until somebody acknowledges it.
+    """
+
+    name: str
+    priority: Priority
+    code: str
+    text: str
+    lethal: bool = False
+    latching: bool = False
+    technical: bool = False
+    delay_s: float = 0.0
+
+
+_ALL = (
+    Condition(
+        "asystole", "high", "MDC 199684", "*** ASYSTOLE no beat for {value:.1f} s (limit {limit:g} s)", True, True
+    ),
+    Condition("ventricular_fibrillation", "high", "SNOMED 71908006", "*** VFIB/FLUTTER for {value:.1f} s", True, True),
+    Condition(
+        "ventricular_tachycardia", "high", "SNOMED 25569003", "*** VTACH {value:.0f} bpm (limit {limit:g})", True, True
+    ),
+    Condition("extreme_bradycardia", "high", "MDC 199692", "*** EXTREME BRADY {value:.0f} < {limit:g} bpm", True, True),
+    Condition("extreme_tachycardia", "high", "MDC 199870", "*** EXTREME TACHY {value:.0f} > {limit:g} bpm", True, True),
+    Condition("atrial_fibrillation", "medium", "MDC 199736", "** AFIB, rate {value:.0f} bpm"),
+    Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})"),
+    Condition("rate_high", "medium", "MDC 199870", "** HR {value:.0f} > {limit:g} bpm", delay_s=5.0),
+    Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0),
+    Condition("no_data", "medium", "MDC 196916", "! NO DATA for {value:.0f} s", technical=True),
+    Condition("all_leads_off", "medium", "MDC 196876", "! ALL LEADS OFF for {value:.0f} s", technical=True),
+    Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True),
+    Condition("flat_signal", "low", "MDC 197040", "! FLAT SIGNAL on all leads, lead not reported off", technical=True),
+    Condition("data_gap", "low", "MDC 196916", "! GAP in the data, {value:.1f} s", technical=True),
+    Condition("clock_skew", "low", "MDC 196916", "! DEVICE CLOCK stepped {value:.1f} s", technical=True),
+    Condition("bad_frames", "low", "MDC 196916", "! DEVICE sends bad frames ({value:.0f})", technical=True),
+    Condition("rules_alone", "low", "MDC 196916", "! MODEL not running, rules alone", technical=True),
+    Condition("risk_level", "low", "SNOMED 281694009", "risk {level}"),
+)
+
+CONDITIONS: dict[str, Condition] = {condition.name: condition for condition in _ALL}
+"""Every condition by its name; the order is the order in which chains are read, worst first."""
+LETHAL: tuple[str, ...] = tuple(c.name for c in _ALL if c.lethal)
+"""The conditions that cannot be switched off."""

@@ -1,0 +1,1 @@
+"""From a window of samples to probabilities and a risk level."""
