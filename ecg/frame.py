@@ -80,6 +80,8 @@ class Frame(msgspec.Struct, frozen=True, tag="frame", omit_defaults=True):
         Samples first <= i < end of that lead were taken while its electrode was off.
     pacer : tuple of int
         Samples at which the device saw a pacer spike.
+    last : bool
+        The session ends with this frame: the filters give what they still hold.
     """
 
     device: str
@@ -91,6 +93,7 @@ class Frame(msgspec.Struct, frozen=True, tag="frame", omit_defaults=True):
     counts: bytes
     lead_off: tuple[tuple[int, int, int], ...] = ()
     pacer: tuple[int, ...] = ()
+    last: bool = False
     v: int = 1
 
     @property
