@@ -16,7 +16,8 @@ class Condition(NamedTuple):
     """What a condition is to a ward.
 
     `text` is formatted with `value` and `limit`; `delay_s` is how long it must hold before it alarms, beyond what its
-    definition says; a latching one stays visible after it ended until somebody acknowledges it.
+    definition says; a latching one stays visible after it ended until somebody acknowledges it; it has ended once it
+    was absent for `hold_s`, so that a flicker is one episode; one `by_lead` speaks again when a further lead joins.
     """
 
     name: str
@@ -27,25 +28,57 @@ class Condition(NamedTuple):
     latching: bool = False
     technical: bool = False
     delay_s: float = 0.0
+    hold_s: float = 3.0
+    by_lead: bool = False
+
+
+class Finding(NamedTuple):
+    """A condition that holds now, as a rule found it.
+
+    `onset_ns` is the event time of its first evidence; `value` and `limit` what the rule compared, in `unit`; `trace`
+    the rule in one short line, for people and machines; `leads` the names of the leads that show it.
+    """
+
+    condition: str
+    onset_ns: int
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    trace: str = ""
+    leads: tuple[str, ...] = ()
 
 
 _ALL = (
     Condition(
         "asystole", "high", "MDC 199684", "*** ASYSTOLE no beat for {value:.1f} s (limit {limit:g} s)", True, True
     ),
-    Condition("ventricular_fibrillation", "high", "SNOMED 71908006", "*** VFIB/FLUTTER for {value:.1f} s", True, True),
     Condition(
-        "ventricular_tachycardia", "high", "SNOMED 25569003", "*** VTACH {value:.0f} bpm (limit {limit:g})", True, True
+        "ventricular_fibrillation",
+        "high",
+        "SNOMED 71908006",
+        "*** VFIB/FLUTTER for {value:.1f} s",
+        True,
+        True,
+        hold_s=6.0,
+    ),
+    Condition(
+        "ventricular_tachycardia",
+        "high",
+        "SNOMED 25569003",
+        "*** VTACH {value:.0f} bpm (limit {limit:g})",
+        True,
+        True,
+        hold_s=6.0,
     ),
     Condition("extreme_bradycardia", "high", "MDC 199692", "*** EXTREME BRADY {value:.0f} < {limit:g} bpm", True, True),
     Condition("extreme_tachycardia", "high", "MDC 199870", "*** EXTREME TACHY {value:.0f} > {limit:g} bpm", True, True),
-    Condition("atrial_fibrillation", "medium", "MDC 199736", "** AFIB, rate {value:.0f} bpm"),
-    Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})"),
-    Condition("rate_high", "medium", "MDC 199870", "** HR {value:.0f} > {limit:g} bpm", delay_s=5.0),
-    Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0),
-    Condition("no_data", "medium", "MDC 196916", "! NO DATA for {value:.0f} s", technical=True),
+    Condition("atrial_fibrillation", "medium", "MDC 199736", "** AFIB, rate {value:.0f} bpm", hold_s=30.0),
+    Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})", hold_s=10.0),
+    Condition("rate_high", "medium", "MDC 199870", "** HR {value:.0f} > {limit:g} bpm", delay_s=5.0, hold_s=5.0),
+    Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0, hold_s=5.0),
+    Condition("no_data", "medium", "MDC 196916", "! NO DATA for {value:.0f} s", technical=True, hold_s=0.0),
     Condition("all_leads_off", "medium", "MDC 196876", "! ALL LEADS OFF for {value:.0f} s", technical=True),
-    Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True),
+    Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True, by_lead=True),
     Condition("flat_signal", "low", "MDC 197040", "! FLAT SIGNAL on all leads, lead not reported off", technical=True),
     Condition("data_gap", "low", "MDC 196916", "! GAP in the data, {value:.1f} s", technical=True),
     Condition("clock_skew", "low", "MDC 196916", "! DEVICE CLOCK stepped {value:.1f} s", technical=True),
@@ -58,3 +91,15 @@ CONDITIONS: dict[str, Condition] = {condition.name: condition for condition in _
 """Every condition by its name; the order is the order in which chains are read, worst first."""
 LETHAL: tuple[str, ...] = tuple(c.name for c in _ALL if c.lethal)
 """The conditions that cannot be switched off."""
+CHAINS: tuple[tuple[str, ...], ...] = (
+    ("asystole", "extreme_bradycardia", "rate_low"),
+    (
+        "ventricular_fibrillation",
+        "ventricular_tachycardia",
+        "extreme_tachycardia",
+        "rate_high",
+        "pvcs_per_minute",
+    ),
+    ("all_leads_off", "lead_off"),
+)
+"""Conditions of which only the worst that holds is announced, worst first."""
