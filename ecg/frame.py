@@ -24,8 +24,16 @@ MAX_LEADS = 16
 MAX_ECG_LEADS = 12
 MIN_RATE_HZ, MAX_RATE_HZ = 100.0, 1000.0
 MIN_FRAME_S, MAX_FRAME_S = 0.04, 2.0
+MAX_LEAD_OFF = 8 * MAX_LEADS
+"""Most stretches of lead-off in one frame."""
+ECG_UNITS_MV = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
+"""Units that an ECG lead may have, in millivolts; a pulse signal may have any."""
 MISSING = -32768
 """The count that stands for a sample which the device could not take."""
+MAX_PAUSE_S = 600
+"""Longest pause of the sound; a pause always ends by itself."""
+COMMAND_NS = 60_000_000_000
+"""A command may be carried out for this long after it was issued."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """What a device, session, ward, bed, ticker or signer may be called: a pseudonym, never a patient's name."""
 
@@ -203,8 +211,13 @@ def decode(value: bytes) -> Input:
         record = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError("record", str(error), "a MessagePack map of type frame, tick, command or setup") from error
-    _CHECKS[type(record)](record)
+    check_input(record)
     return record
+
+
+def check_input(record: Input) -> None:
+    """Raise `FrameError` where a record of the input topic is outside its limits."""
+    _CHECKS[type(record)](record)
 
 
 def check_frame(frame: Frame) -> None:
@@ -221,12 +234,12 @@ def check_frame(frame: Frame) -> None:
     if not frame.counts or len(frame.counts) % row_bytes:
         raise FrameError("counts", len(frame.counts), f"a positive multiple of {row_bytes} bytes (int16 x leads)")
     _check_range("duration_s", round(frame.n_samples / frame.rate_hz, 6), MIN_FRAME_S, MAX_FRAME_S)
+    if len(frame.lead_off) > MAX_LEAD_OFF:
+        raise FrameError("lead_off", len(frame.lead_off), f"at most {MAX_LEAD_OFF} ranges")
     for lead, first, end in frame.lead_off:
         if not (0 <= lead < len(frame.leads) and 0 <= first < end <= frame.n_samples):
             raise FrameError("lead_off", (lead, first, end), "a lead and a range of samples of this frame")
-    if len(frame.lead_off) > 8 * MAX_LEADS:
-        raise FrameError("lead_off", len(frame.lead_off), f"at most {8 * MAX_LEADS} ranges")
-    if any(not 0 <= spike < frame.n_samples for spike in frame.pacer) or len(frame.pacer) > frame.n_samples:
+    if not all(0 <= spike < frame.n_samples for spike in frame.pacer) or len(set(frame.pacer)) < len(frame.pacer):
         raise FrameError("pacer", frame.pacer, "samples of this frame, each at most once")
 
 
@@ -241,8 +254,10 @@ def _check_leads(leads: tuple[Lead, ...]) -> None:
         if not (math.isfinite(lead.gain) and 1e-3 <= lead.gain <= 1e6):
             raise FrameError("gain", lead.gain, "between 0.001 and 1000000 counts per unit")
         _check_range("baseline", lead.baseline, -32768, 32767)
-        if len(lead.unit) > 16:
-            raise FrameError("unit", lead.unit, "at most 16 characters")
+        if lead.kind == "ecg" and lead.unit not in ECG_UNITS_MV:
+            raise FrameError("unit", lead.unit, "mV, uV or V for an ECG lead")
+        if len(lead.unit) > 16 or not lead.unit.isprintable():
+            raise FrameError("unit", lead.unit, "at most 16 printable characters")
 
 
 def _check_tick(tick: Tick) -> None:
@@ -254,10 +269,9 @@ def _check_tick(tick: Tick) -> None:
 def _check_command(command: Command) -> None:
     for field in ("device", "who", "nonce"):
         _check_name(field, getattr(command, field))
-    if not 1 <= len(command.why) <= 200:
-        raise FrameError("why", command.why, "1 to 200 characters")
+    _check_why(command.why)
     _check_range("issued_ns", command.issued_ns, 0, 2**62)
-    _check_range("expires_ns", command.expires_ns, command.issued_ns, command.issued_ns + 60_000_000_000)
+    _check_range("expires_ns", command.expires_ns, command.issued_ns, command.issued_ns + COMMAND_NS)
     match command.do:
         case Admit(ward=ward, bed=bed, age=age):
             _check_name("ward", ward)
@@ -265,7 +279,9 @@ def _check_command(command: Command) -> None:
             if age is not None:
                 _check_range("age", age, 0, 130)
         case Pause(seconds=seconds):
-            _check_range("seconds", seconds, 0, 600)
+            _check_range("seconds", seconds, 0, MAX_PAUSE_S)
+        case Acknowledge(alert=alert):
+            _check_name("alert", alert)
         case ChangeLimits(limits=limits):
             _clinical(limits.check)
         case _:
@@ -274,6 +290,8 @@ def _check_command(command: Command) -> None:
 
 def _check_setup(setup: Setup) -> None:
     _check_name("who", setup.who)
+    _check_why(setup.why)
+    _check_range("issued_ns", setup.issued_ns, 0, 2**62)
     _clinical(setup.settings.check)
     for part, sha256 in setup.weights.items():
         if part not in ("net", "beats", "quality", "rhythm"):
@@ -294,9 +312,14 @@ def _check_name(field: str, value: str) -> None:
         raise FrameError(field, value, "1 to 64 letters, digits, '.', '_', ':' or '-', the first a letter or digit")
 
 
+def _check_why(why: str) -> None:
+    if not 1 <= len(why) <= 200:
+        raise FrameError("why", why, "1 to 200 characters")
+
+
 def _check_range(field: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # a NaN is outside every range
-        raise FrameError(field, value, f"between {low:g} and {high:g}")
+        raise FrameError(field, value, f"between {low} and {high}")
 
 
 _CHECKS: dict[type, Any] = {Frame: check_frame, Tick: _check_tick, Command: _check_command, Setup: _check_setup}
