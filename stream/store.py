@@ -1,0 +1,312 @@
+"""What wards read: one Redis Stream of alerts a ward, and the newest state of each of its beds, each alert once.
+
+Keys of one ward share a hash tag, so that one call of the script can take them all:
+
+| key | |
+| --- | --- |
+| `alerts:{<ward>}` | stream; the id is `<offset in ecg.alerts.v1>-1`, the field `alert` the alert's JSON |
+| `bed:{<ward>}:<bed>` | hash; `on:<condition>:<device>` an alarm that shows, `risk:<device>`, `vitals:<device>` |
+| `beds:{<ward>}` | set of the names of its beds |
+| `fence:{<ward>}` | hash; by device, input offset, ordinal and SHA-1 of the last alert that was written |
+| `position:{<ward>}` | next offset of `ecg.alerts.v1`: all before it are in this ward's keys |
+| `wards` | set of all wards; the only key outside |
+
+A device that changes its ward needs no fence that both share: every alert names the ward it belongs to, so that each
+ward sees a growing part of the device's alerts, and the fence of each holds on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+
+from ecg.alert import Presence, Source
+
+KEPT = 100_000
+"""About how many alerts the stream of a ward keeps; all others are in Kafka."""
+PER_CALL = 64
+"""Alerts in one call of the script, which holds up every other client of Redis meanwhile."""
+WARDS = "wards"
+RISK_LEVEL = "risk_level"
+
+
+class Place(NamedTuple):
+    """Where a device is."""
+
+    ward: str
+    bed: str
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The part of an alert that the store goes by; what else an alert holds is passed on as it is."""
+
+    id: str
+    device: str
+    ward: str
+    bed: str
+    condition: str
+    priority: str
+    phase: str
+    presence: Presence
+    decided_ns: int
+    ordinal: int
+    source: Source
+    risk: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def place(self) -> Place:
+        """Where the device was."""
+        return Place(self.ward, self.bed)
+
+    @property
+    def shows(self) -> bool:
+        """Whether the alarm stands on the board after this alert."""
+        return self.presence != "off" and self.condition != RISK_LEVEL
+
+
+class Entry(NamedTuple):
+    """One record of the alert topic: its offset, what the store goes by, and the alert's own bytes."""
+
+    offset: int
+    head: Head
+    value: bytes
+
+
+class Wrote(NamedTuple):
+    """What became of a call: alerts written and fenced off, and those fenced off whose bytes had changed."""
+
+    written: int = 0
+    fenced: int = 0
+    conflicts: int = 0
+
+
+class BehindError(Exception):
+    """Redis holds less than it did: it lost its data, or was rolled back; `positions` says from where to go on."""
+
+    def __init__(self, positions: Mapping[str, int]) -> None:
+        super().__init__(f"Redis lost entries of the wards {', '.join(sorted(positions))}")
+        self.positions = positions
+
+
+class ConflictError(Exception):
+    """The stream of a ward is ahead of its fence: somebody else wrote to it, or it was filled from another log."""
+
+
+def connect(url: str) -> Redis:
+    """Return a client that fails within seconds and tries nothing again on its own."""
+    return Redis.from_url(
+        url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), health_check_interval=0
+    )
+
+
+def stream_key(ward: str) -> str:
+    """Return the key of a ward's stream of alerts."""
+    return f"alerts:{{{ward}}}"
+
+
+def bed_key(ward: str, bed: str) -> str:
+    """Return the key of a bed's newest state."""
+    return f"bed:{{{ward}}}:{bed}"
+
+
+def beds_key(ward: str) -> str:
+    """Return the key of the names of a ward's beds."""
+    return f"beds:{{{ward}}}"
+
+
+class Store:
+    """The writing side of the wards' Redis.
+
+    Parameters
+    ----------
+    redis : redis.asyncio.Redis
+        A client that decodes nothing.
+    kept : int
+        About how many alerts each stream keeps.
+    """
+
+    def __init__(self, redis: Redis, kept: int = KEPT) -> None:
+        self._redis = redis
+        self._kept = kept
+        self._source = files("stream").joinpath("store.lua").read_text()
+        self._sha = ""
+        self._expected: dict[str, int] = {}
+        self._known: set[tuple[str, str]] = set()
+
+    async def open(self) -> int:
+        """Load the script, learn how far each ward has come, and return the first offset that some ward lacks."""
+        await self._redis.ping()
+        wards = [ward.decode() for ward in await _answer(self._redis.smembers(WARDS))]
+        self._known = set()
+        self._expected = {}
+        for ward in wards:
+            self._expected[ward] = int(await self._redis.get(_position_key(ward)) or 0)
+        return min(self._expected.values(), default=0)
+
+    @property
+    def wards(self) -> frozenset[str]:
+        """The wards that alerts were written for."""
+        return frozenset(self._expected)
+
+    async def put(self, entries: Sequence[Entry], end: int) -> Wrote:
+        """Write alerts that follow each other in the alert topic, and move every ward's position to `end`.
+
+        Without entries it only compares the positions, so that a publisher with nothing to do notices a rollback too.
+
+        Raises
+        ------
+        BehindError
+            If Redis holds less than before; the caller goes on from the lowest position.
+        ConflictError
+            If a stream is ahead of its fence.
+        redis.exceptions.RedisError
+            If Redis is not there; the same call may be made again.
+        """
+        by_ward: dict[str, list[Entry]] = {ward: [] for ward in self._expected}
+        for entry in entries:
+            by_ward.setdefault(entry.head.ward, []).append(entry)
+        if new := by_ward.keys() - self._expected.keys():
+            await _answer(self._redis.sadd(WARDS, *sorted(new)))
+        calls = [call for ward, its in by_ward.items() for call in self._calls(ward, its, end)]
+        answers = await self._run(calls)
+        return self._settle([call[0] for call in calls], answers, dict.fromkeys(by_ward, end))
+
+    def _calls(self, ward: str, entries: list[Entry], end: int) -> list[tuple[str, list[str], list[Any]]]:
+        """Cut a ward's alerts into calls, each of which expects the position that the one before it leaves."""
+        chunks = [entries[at : at + PER_CALL] for at in range(0, len(entries), PER_CALL)] or [[]]
+        expected, calls = self._expected.get(ward, 0), []
+        for chunk in chunks:
+            after = end if chunk is chunks[-1] else chunk[-1].offset + 1
+            keys = [stream_key(ward), f"fence:{{{ward}}}", _position_key(ward), beds_key(ward)]
+            keys += [bed_key(ward, entry.head.bed) for entry in chunk]
+            calls.append(
+                (ward, keys, [expected, after, self._kept, *(a for entry in chunk for a in _arguments(entry))])
+            )
+            expected = max(expected, after)
+        return calls
+
+    async def _run(self, calls: list[tuple[str, list[str], list[Any]]]) -> list[list[Any]]:
+        """Send all calls at once, in order; a Redis that started again has to be told the script again."""
+        if not self._sha:
+            self._sha = await self._redis.script_load(self._source)
+        pipe = self._redis.pipeline(transaction=False)
+        for _, keys, arguments in calls:
+            pipe.evalsha(self._sha, len(keys), *keys, *arguments)
+        try:
+            return await pipe.execute()
+        except NoScriptError:
+            self._sha = ""
+            return await self._run(calls)
+
+    def _settle(self, wards: list[str], answers: list[list[Any]], positions: Mapping[str, int]) -> Wrote:
+        wrote, behind = [], {}
+        for ward, (status, *rest) in zip(wards, answers, strict=True):
+            if status == b"conflict":
+                raise ConflictError(f"ward {ward}: {rest[0].decode()}")
+            if status == b"behind":
+                behind[ward] = min(int(rest[0]), behind.get(ward, int(rest[0])))
+            else:
+                wrote.append(Wrote(*rest))
+        for ward, position in positions.items():
+            self._expected[ward] = behind.get(ward, max(position, self._expected.get(ward, 0)))
+        if behind:
+            self._known.clear()
+            raise BehindError(behind)
+        return Wrote(*map(sum, zip(*wrote, strict=True))) if wrote else Wrote()
+
+    async def remember_wards(self) -> None:
+        """Write the set of wards again, after Redis lost some of it."""
+        if self._expected:
+            await _answer(self._redis.sadd(WARDS, *sorted(self._expected)))
+
+    async def show(self, newest: Mapping[str, tuple[Place, bytes]]) -> None:
+        """Put the newest vitals of devices onto their beds."""
+        for place, _ in newest.values():
+            self._expected.setdefault(place.ward, 0)  # the next `put` gives a ward without alerts its position
+        pipe = self._redis.pipeline(transaction=False)
+        for device, (place, vitals) in newest.items():
+            pipe.hset(bed_key(*place), mapping={"ward": place.ward, "bed": place.bed, f"vitals:{device}": vitals})
+            if place not in self._known:
+                pipe.sadd(beds_key(place.ward), place.bed)
+                pipe.sadd(WARDS, place.ward)
+        await pipe.execute()
+        self._known.update(place for place, _ in newest.values())
+
+    async def leave(self, device: str, place: Place) -> None:
+        """Take a device off a bed that it is no longer at, and the bed off its ward where nothing else is."""
+        key = bed_key(*place)
+        fields = [field.decode() for field in await _answer(self._redis.hkeys(key))]
+        if gone := [field for field in fields if _device_of(field) == device]:
+            await _answer(self._redis.hdel(key, *gone))
+        if all(_device_of(field) in (None, device) for field in fields):
+            await self._redis.delete(key)
+            await _answer(self._redis.srem(beds_key(place.ward), place.bed))
+            self._known.discard(place)
+
+    async def places(self) -> dict[str, Place]:
+        """Return where each device that some bed shows is."""
+        found: dict[str, Place] = {}
+        for ward in [ward.decode() for ward in await _answer(self._redis.smembers(WARDS))]:
+            for bed in [bed.decode() for bed in await _answer(self._redis.smembers(beds_key(ward)))]:
+                for field in await _answer(self._redis.hkeys(bed_key(ward, bed))):
+                    if (parts := split_field(field.decode())) and parts[0] == "vitals":
+                        found[parts[2]] = Place(ward, bed)
+        return found
+
+
+def split_field(field: str) -> tuple[Literal["on", "risk", "vitals"], str, str] | None:
+    """Return kind, condition ("" but for alarms) and device of a bed's field; None for what tells of no device.
+
+    >>> split_field("on:asystole:monitor:7")
+    ('on', 'asystole', 'monitor:7')
+    """
+    kind, _, rest = field.partition(":")
+    match kind:
+        case "on":
+            condition, _, device = rest.partition(":")
+            return "on", condition, device
+        case "risk" | "vitals":
+            return kind, "", rest
+        case _:
+            return None
+
+
+def _device_of(field: str) -> str | None:
+    parts = split_field(field)
+    return parts[2] if parts else None
+
+
+def _position_key(ward: str) -> str:
+    return f"position:{{{ward}}}"
+
+
+def _arguments(entry: Entry) -> Iterable[Any]:
+    head = entry.head
+    risk = bytes(head.risk)
+    return (
+        entry.offset,
+        head.device,
+        head.source.last_offset,
+        head.ordinal,
+        head.ward,
+        head.bed,
+        head.condition,
+        head.priority,
+        head.phase,
+        head.id,
+        "1" if head.shows else "0",
+        b"" if risk == b"null" else risk,
+        entry.value,
+    )
+
+
+async def _answer(call: Any) -> Any:
+    """Await a call whose type says that it may also be an answer; redis-py shares stubs with its blocking client."""
+    return await cast("Awaitable[Any]", call)
