@@ -1,0 +1,394 @@
+"""The one executable: `vigil`. Each command reads its arguments, calls one function, and prints what it gives.
+
+Exit status: 0 as asked, 1 the answer is no, 2 wrong use or bad input, 3 a needed service is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from ecg.clinical import Limits
+from ecg.clinical import Settings as Clinical
+from ecg.frame import (
+    Acknowledge,
+    Action,
+    Admit,
+    ChangeLimits,
+    Command,
+    Discharge,
+    FrameError,
+    Pause,
+    Setup,
+    Standby,
+    check_input,
+)
+from stream.child import ServiceError
+from stream.settings import Settings, SettingsError, read_settings
+
+app = typer.Typer(
+    name="vigil", no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
+)
+topics_app = typer.Typer(no_args_is_help=True, help="The topics: make them, list them, check that they fit together.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Score the pipeline against reference annotations.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, side by side with peers where one exists.")
+train_app = typer.Typer(no_args_is_help=True, help="Train what is learned.")
+app.add_typer(topics_app, name="topics")
+app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(bench_app, name="bench")
+app.add_typer(train_app, name="train")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Records = Annotated[Path | None, typer.Option("--records", help="Folder of record sets; else VIGIL_RECORDS.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", exists=True, file_okay=False)]
+By = Annotated[str, typer.Option("--by", help="Who asks: a pseudonym of the staff.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why.")]
+Ward = Annotated[str | None, typer.Option("--ward", help="One ward; else all of them.")]
+Device = Annotated[str, typer.Argument(help="The device's pseudonym.")]
+
+
+def main() -> None:
+    """Run `vigil`, and turn what the environment or the input did wrong into one line and an exit status."""
+    try:
+        app()
+    except (SettingsError, FrameError, FileNotFoundError, ValueError) as error:
+        _fail(str(error), 2)
+    except (ServiceError, ConnectionError) as error:
+        _fail(str(error), 3)
+
+
+def _fail(line: str, status: int) -> None:
+    print(f"vigil: {line}", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.command()
+def demo(
+    beds: Annotated[int, typer.Option(min=1, max=64, help="How many beds.")] = 8,
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 60.0,
+    speed: Annotated[float, typer.Option(min=0.1, max=20, help="Times real time.")] = 1.0,
+    records: Records = None,
+    json: Json = False,
+) -> None:
+    """Run the main job, end to end: devices, Kafka, workers, Redis, and a board in this terminal."""
+    from stream.demo import run
+
+    settings = read_settings()
+    raise SystemExit(run(settings, records or settings.records, beds, seconds, speed, json))
+
+
+@app.command()
+def worker() -> None:
+    """Turn the input topic into alerts: one worker of the group; start more to share the load."""
+    from stream.app import run_worker
+
+    raise SystemExit(run_worker(_served()))
+
+
+@app.command()
+def publisher() -> None:
+    """Carry alerts and vitals from Kafka to the wards' Redis."""
+    from stream.publish import run_publisher
+
+    raise SystemExit(run_publisher(_served()))
+
+
+@app.command()
+def ticker(
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Times real time.")] = 1.0,
+    start_ns: Annotated[int | None, typer.Option(help="Virtual time at the start, in ns since 1970.")] = None,
+    name: Annotated[str, typer.Option(help="Name of this ticker.")] = "ticker",
+) -> None:
+    """Put the ward's clock into the log, once a second."""
+    from stream.ticker import run_ticker
+
+    raise SystemExit(run_ticker(_served(), name=name, start_ns=start_ns, speed=speed))
+
+
+@app.command()
+def ward(ward: Ward = None) -> None:
+    """Show the wards' beds on a board in this terminal, until Ctrl-C."""
+    from stream.board import run_board
+
+    asyncio.run(run_board(_redis(_served()), ward))
+
+
+@app.command()
+def simulate(
+    records: Records = None,
+    rhythm: Annotated[str | None, typer.Option(help="Play this rhythm from a generated heart instead.")] = None,
+    beds: Annotated[int, typer.Option(min=1, max=5000)] = 8,
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Times real time.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 0.0,
+    fault: Annotated[str | None, typer.Option(help="What goes wrong: see `simulators/artefact`.")] = None,
+) -> None:
+    """Play devices into Kafka."""
+    from simulators.fleet import simulate as play
+    from stream.topics import INPUT
+
+    settings = _served()
+    asyncio.run(play(_kafka(settings), INPUT, records or settings.records, rhythm, beds, speed, seconds, fault))
+
+
+@app.command()
+def alerts(
+    ward: Ward = None,
+    since: Annotated[str, typer.Option(help="Redis id to start behind; 0 from the first.")] = "0",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the wards' alerts, oldest first."""
+    from stream.client import read_alerts
+
+    async def show() -> None:
+        async for entry, alert in read_alerts(_redis(_served()), ward, since, follow=follow):
+            if json:
+                print(msgspec.json.encode({"entry": entry, "alert": alert}).decode(), flush=True)
+            else:
+                when = time.strftime("%H:%M:%S", time.gmtime(alert.onset_ns / 1e9))
+                place = f"{alert.ward}/{alert.bed}"
+                print(f"{entry}  {when}  {place:20} {alert.phase:8} {alert.presence:12} {alert.text}", flush=True)
+
+    asyncio.run(show())
+
+
+@app.command()
+def ack(alert: Annotated[str, typer.Argument(help="Id of an alert.")], by: By, reason: Reason) -> None:
+    """Acknowledge an alarm: it falls silent; a new or higher one sounds again."""
+    from stream.client import find_alert
+
+    found = asyncio.run(find_alert(_redis(_served()), alert))
+    if found is None:
+        _fail(f"alert must be the id of an alert in Redis, got {alert!r}", 2)
+    else:
+        _command(found.device, Acknowledge(found.id), by, reason)
+
+
+@app.command()
+def admit(
+    device: Device,
+    ward: Annotated[str, typer.Option("--ward")],
+    bed: Annotated[str, typer.Option("--bed")],
+    by: By = "cli",
+    reason: Reason = "admission",
+    age: Annotated[int | None, typer.Option(min=0, max=130, help="Years.")] = None,
+    sex: Annotated[Literal["female", "male"] | None, typer.Option()] = None,
+    paced: Annotated[bool, typer.Option("--paced", help="The patient has a pacemaker.")] = False,
+) -> None:
+    """Give a device its ward and bed."""
+    _command(device, Admit(ward, bed, age, sex, paced), by, reason)
+
+
+@app.command()
+def discharge(device: Device, by: By = "cli", reason: Reason = "discharge") -> None:
+    """End the monitoring of a device's patient."""
+    _command(device, Discharge(), by, reason)
+
+
+@app.command()
+def limits(
+    device: Device,
+    by: By,
+    reason: Reason,
+    rate_low: Annotated[float | None, typer.Option(help="bpm")] = None,
+    rate_high: Annotated[float | None, typer.Option(help="bpm")] = None,
+    pvcs_per_minute: Annotated[float | None, typer.Option()] = None,
+    no_data: Annotated[float | None, typer.Option(help="s")] = None,
+) -> None:
+    """Set the limits of one patient."""
+    _command(device, ChangeLimits(Limits(rate_low, rate_high, pvcs_per_minute, no_data)), by, reason)
+
+
+@app.command()
+def pause(device: Device, by: By, reason: Reason, seconds: Annotated[int, typer.Option(min=0, max=600)] = 120) -> None:
+    """Pause the sound of a bed's alarms for a while; 0 ends a pause."""
+    _command(device, Pause(seconds), by, reason)
+
+
+@app.command()
+def standby(
+    device: Device, by: By, reason: Reason, off: Annotated[bool, typer.Option("--off", help="Resume.")] = False
+) -> None:
+    """Stop the monitoring of a bed whose patient is away, or resume it."""
+    _command(device, Standby(not off), by, reason)
+
+
+@app.command()
+def setup(
+    by: By,
+    reason: Reason,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="JSON of clinical settings; what is left out keeps its default.")
+    ] = None,
+    net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
+    signed_only: Annotated[bool, typer.Option("--signed-only", help="Refuse unsigned inputs.")] = False,
+) -> None:
+    """Put clinical settings and the network's weights into force, on every partition."""
+    from stream.client import put_weights, send_setup
+    from stream.weights import read_weights
+
+    async def send() -> str | None:
+        sha = None if net == "none" else await put_weights(_kafka(settings), read_weights(net))
+        entry = Setup(by, reason, time.time_ns(), clinical, {"net": sha}, unsigned=not signed_only)
+        check_input(entry)
+        await send_setup(_kafka(settings), entry)
+        return sha
+
+    settings = _served()
+    try:
+        clinical = msgspec.json.decode(settings_file.read_bytes(), type=Clinical) if settings_file else Clinical()
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{settings_file}: {error}") from error
+    sha = asyncio.run(send())
+    print(f"in force: settings {clinical.sha256()[:12]}, net {sha[:12] if sha else 'none, rules alone'}")
+
+
+@app.command()
+def analyze(
+    record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea.")],
+    out: Annotated[Path | None, typer.Option(help="Write annotations, alerts and vitals here.")] = None,
+    signals: Annotated[bool, typer.Option("--signals", help="Write the denoised leads, too.")] = False,
+    net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
+    device: Annotated[str | None, typer.Option(help="Name of the device; else the record's.")] = None,
+    t0_ns: Annotated[int | None, typer.Option(help="Device time of the first sample; else 2000-01-01.")] = None,
+    json: Json = False,
+) -> None:
+    """Run one record through the pipeline, without a server."""
+    from ecg.record import read
+    from stream import analyze as runner
+    from stream.weights import load_nets
+
+    recording = read(record)
+    t0_ns = runner.EPOCH_NS if t0_ns is None else t0_ns
+    started = time.perf_counter()
+    analyzed = runner.analyze(recording, load_nets(net), device=device, t0_ns=t0_ns)
+    times = recording.duration_s / (time.perf_counter() - started)
+    if out is not None:
+        runner.write(analyzed, recording, out, signals=signals, t0_ns=t0_ns)
+    summary = runner.summary(analyzed, recording, times)
+    if json:
+        print(msgspec.json.encode(summary).decode())
+        return
+    for alert in analyzed.alerts:
+        at_s = (alert.onset_ns - t0_ns) / 1e9
+        print(f"{at_s:9.1f} s  {alert.phase:8} {alert.presence:12} {alert.text}")
+    counts = ", ".join(f"{n} {label}" for label, n in summary["beats"].items())
+    print(f"{recording.name}: {recording.duration_s:.0f} s, {counts or 'no beats'}, {times:.0f} times real time")
+
+
+@app.command()
+def check(
+    services: Annotated[bool, typer.Option("--services", help="Connect to Kafka and Redis, too.")] = False,
+) -> None:
+    """Check the settings of the environment, the shipped weights and, if asked, the connections."""
+    from stream.weights import load_nets
+
+    settings = read_settings()
+    print(f"kafka {settings.kafka or 'embedded'}; redis {'named' if settings.redis else 'embedded'}")
+    print(f"records {settings.records or 'none: generated hearts'}; cache {settings.cache}")
+    for sha in load_nets("shipped"):
+        print(f"net {sha}")
+    if services:
+        from stream.client import check_services
+
+        print(asyncio.run(check_services(_kafka(_served()), _redis(_served()))))
+
+
+@evaluate_app.command("ec57")
+def evaluate_ec57(data: Data, json: Json = False) -> None:
+    """Beats against the reference annotations of a set, after ANSI/AAMI EC57."""
+    from stream.evaluate import ec57
+
+    raise SystemExit(ec57(data, json))
+
+
+@bench_app.command("pipeline")
+def bench_pipeline(
+    beds: Annotated[int, typer.Option(min=1, help="Beds to begin with.")] = 500,
+    seconds: Annotated[float, typer.Option(min=10, help="How long lag must stay flat.")] = 60.0,
+    json: Json = False,
+) -> None:
+    """Beds in real time of one worker, with broker and Redis on this machine."""
+    from stream.bench import pipeline
+
+    raise SystemExit(pipeline(read_settings(), beds, seconds, json))
+
+
+@train_app.command("net")
+def train_net(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Where the weights go (safetensors).")],
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train the network that classifies rhythm on sliding windows."""
+    from model.train import train
+
+    train(data, out, seed)
+
+
+@topics_app.command("create")
+def topics_create(
+    replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of the input.")] = 4,
+) -> None:
+    """Create what is missing; leave what is there."""
+    from stream import topics
+
+    for name in asyncio.run(topics.create(_kafka(_served()), partitions, replication)):
+        print(f"created {name}")
+
+
+@topics_app.command("list")
+def topics_list() -> None:
+    """Print the table of topics."""
+    from stream import topics
+
+    print(topics.table())
+
+
+@topics_app.command("check")
+def topics_check() -> None:
+    """Check that the topics are there and fit together: 0 if so, 1 with what does not."""
+    from stream import topics
+
+    wrong = asyncio.run(topics.check(_kafka(_served())))
+    for line in wrong:
+        print(line)
+    raise SystemExit(1 if wrong else 0)
+
+
+def _served() -> Settings:
+    """Return the settings of a process that needs Kafka and Redis: named ones, else those on this machine."""
+    settings = read_settings()
+    return settings.model_copy(
+        update={
+            "kafka": settings.kafka or "127.0.0.1:9092",
+            "redis": settings.redis or "redis://127.0.0.1:6379/0",
+        }
+    )
+
+
+def _kafka(settings: Settings) -> dict[str, str]:
+    return {"bootstrap_servers": settings.kafka or ""}
+
+
+def _redis(settings: Settings) -> str:
+    return settings.redis or ""
+
+
+def _command(device: str, action: Action, who: str, why: str) -> None:
+    """Put one command into the log, and say when the broker has it."""
+    from stream.client import send_command
+
+    now = time.time_ns()
+    entry = Command(device, who, why, uuid.uuid4().hex, now, now + 60_000_000_000, action)
+    check_input(entry)
+    offset = asyncio.run(send_command(_kafka(_served()), entry))
+    print(f"in the log: {type(action).__name__.lower()} of {device} (offset {offset})")
