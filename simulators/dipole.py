@@ -113,9 +113,9 @@ def narrow_band(rng: np.random.Generator, n: int, rate_hz: float, centre_hz: flo
 
 def fibrillation(rng: np.random.Generator, n: int, rate_hz: float, wave_hz: float, mv: float) -> NDArray[np.float64]:
     """Return the dipole of ventricular fibrillation, shape (3, n): no two waves alike, `mv` about the size in II."""
-    common = narrow_band(rng, n, rate_hz, wave_hz, 0.6)
-    own = np.stack([narrow_band(rng, n, rate_hz, wave_hz, 0.9) for _ in range(3)])
-    size = 1 + 0.25 * narrow_band(rng, n, rate_hz, 0.3, 0.15)
+    common = narrow_band(rng, n, rate_hz, wave_hz, 0.9)
+    own = np.stack([narrow_band(rng, n, rate_hz, wave_hz, 1.1) for _ in range(3)])
+    size = 1 + 0.15 * narrow_band(rng, n, rate_hz, 0.3, 0.15)
     return mv / 2 * size * (np.array([[0.5], [0.8], [-0.6]]) * common + 0.45 * own)
 
 
