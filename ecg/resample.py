@@ -119,6 +119,16 @@ class Resampler:
         m = self._run(plan, np.array([row]), lacking, np.array([plan.half]), y, np.int64(plan.half))
         return y[0, : int(m[0])]
 
+    @staticmethod
+    def outputs(n_inputs: int, rate_hz: float, *, flushed: bool = False) -> int:
+        """Return how many outputs a stream of `rate_hz` has given after its first `n_inputs` samples."""
+        plan = _plan(rate_hz)
+        if flushed:
+            return (n_inputs - 1) * plan.divisor // plan.advance + 1 if n_inputs else 0
+        if plan.advance == plan.divisor:
+            return n_inputs
+        return max(0, -((plan.half - n_inputs) * plan.divisor // plan.advance))
+
     def snapshot(self, row: int) -> bytes:
         """Return the state of a stream, its rate included."""
         return self.rows.snapshot(row)
