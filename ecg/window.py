@@ -1,0 +1,98 @@
+"""Windows of fixed length that slide over a bed's signal, for the model; missing samples stay marked in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW = 2500
+"""Samples of a window: 10 s at 250 Hz."""
+HOP = 500
+"""Samples from one window's end to the next: 2 s at 250 Hz."""
+
+
+class Window(NamedTuple):
+    """The last 10 s before sample `end` of the stretch.
+
+    `mv` is an ndarray of float32, shape (n_leads, 2500), with NaN where a sample is missing.
+    """
+
+    end: int
+    mv: NDArray[np.float32]
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which samples are missing, shape (n_leads, 2500)."""
+        return np.isnan(self.mv)
+
+
+class _Kept(msgspec.Struct):
+    leads: int
+    end: int
+    ring: bytes
+
+
+class Windows:
+    """The windows of one bed: they end at samples 2500, 3000, 3500, ... of the stretch, whatever the chunks.
+
+    Parameters
+    ----------
+    leads : int
+        Leads of the signal.
+
+    Examples
+    --------
+    >>> windows = Windows(leads=1)
+    >>> [window.end for n in range(8) for window in windows.feed(np.zeros((1, 400), dtype=np.float32))]
+    [2500, 3000]
+    """
+
+    def __init__(self, leads: int) -> None:
+        self.reset(leads)
+
+    def reset(self, leads: int) -> None:
+        """Begin a stretch, at sample 0."""
+        self.end = 0
+        self._ring = np.full((leads, WINDOW), np.nan, dtype=np.float32)
+
+    def feed(self, mv: NDArray[np.float32]) -> list[Window]:
+        """Take the next samples, shape (n_leads, n), NaN where missing, and return the windows that they complete.
+
+        Raises
+        ------
+        ValueError
+            If the number of leads is not that of the stretch.
+        """
+        if mv.ndim != 2 or len(mv) != len(self._ring):
+            raise ValueError(f"signal must have the shape ({len(self._ring)}, n), got {mv.shape}")
+        windows, first = [], 0
+        while first < mv.shape[1]:
+            last = min(mv.shape[1], first + HOP - self.end % HOP)
+            self._write(mv[:, first:last])
+            first = last
+            if self.end % HOP == 0 and self.end >= WINDOW:
+                windows.append(Window(self.end, self._read()))
+        return windows
+
+    def snapshot(self) -> bytes:
+        """Return the state as bytes."""
+        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, self._ring.tobytes()))
+
+    def restore(self, kept: bytes) -> None:
+        """Put back a state that `snapshot` returned; raises msgspec.DecodeError or ValueError on other bytes."""
+        state = msgspec.msgpack.decode(kept, type=_Kept)
+        self._ring = np.frombuffer(state.ring, dtype=np.float32).reshape(state.leads, WINDOW).copy()
+        self.end = state.end
+
+    def _write(self, mv: NDArray[np.float32]) -> None:
+        # a chunk never crosses a multiple of HOP, and WINDOW is one: it never wraps
+        start = self.end % WINDOW
+        self._ring[:, start : start + mv.shape[1]] = mv
+        self.end += mv.shape[1]
+
+    def _read(self) -> NDArray[np.float32]:
+        start = self.end % WINDOW
+        return np.concatenate((self._ring[:, start:], self._ring[:, :start]), axis=1)

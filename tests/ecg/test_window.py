@@ -1,0 +1,85 @@
+"""Windows: on one grid, whatever the chunks, with what is missing marked."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import ecg.window
+from ecg.window import HOP, WINDOW, Window, Windows
+
+
+def signal(leads: int, n: int, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    mv = rng.normal(size=(leads, n)).astype(np.float32)
+    mv[rng.random((leads, n)) < 0.05] = np.nan
+    return mv
+
+
+def chunks(mv: NDArray[np.float32], sizes: list[int]) -> list[NDArray[np.float32]]:
+    return np.split(mv, np.minimum(np.cumsum(sizes), mv.shape[1]), axis=1)
+
+
+def as_bytes(windows: list[Window]) -> list[tuple[int, bytes]]:
+    return [(window.end, window.mv.tobytes()) for window in windows]
+
+
+SIZES = st.lists(st.one_of(st.integers(0, 60), st.integers(0, 6000)), max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 9000), SIZES)
+def test_any_chunks_give_the_windows_of_the_signal_itself(leads: int, n: int, sizes: list[int]) -> None:
+    mv, windows = signal(leads, n), Windows(leads)
+    got = [window for chunk in chunks(mv, sizes) for window in windows.feed(chunk)]
+    ends = range(WINDOW, n + 1, HOP)
+    assert as_bytes(got) == [(end, np.ascontiguousarray(mv[:, end - WINDOW : end]).tobytes()) for end in ends]
+
+
+@settings(max_examples=50, deadline=None)
+@given(SIZES)
+def test_a_snapshot_between_any_two_chunks_changes_nothing(sizes: list[int]) -> None:
+    mv, one, two = signal(2, 7000), Windows(2), Windows(5)
+    for chunk in chunks(mv, sizes):
+        kept = one.snapshot()
+        two.restore(kept)
+        assert two.snapshot() == kept
+        assert as_bytes(one.feed(chunk)) == as_bytes(two.feed(chunk))
+
+
+def test_missing_samples_are_marked_and_others_are_not() -> None:
+    mv = np.zeros((2, WINDOW), dtype=np.float32)
+    mv[1, 100:200] = np.nan
+    (window,) = Windows(2).feed(mv)
+    assert window.missing.sum() == 100
+    assert window.missing[1, 100:200].all()
+
+
+def test_a_window_given_out_never_changes() -> None:
+    windows = Windows(1)
+    (window,) = windows.feed(np.zeros((1, WINDOW), dtype=np.float32))
+    windows.feed(np.ones((1, WINDOW), dtype=np.float32))
+    assert not window.mv.any()
+
+
+def test_a_new_stretch_has_its_first_window_after_ten_seconds() -> None:
+    windows = Windows(1)
+    windows.feed(np.ones((1, 2400), dtype=np.float32))
+    windows.reset(2)
+    assert windows.feed(np.zeros((2, WINDOW - 1), dtype=np.float32)) == []
+    (window,) = windows.feed(np.zeros((2, 1), dtype=np.float32))
+    assert (window.end, window.mv.any()) == (WINDOW, False)
+
+
+def test_signal_of_another_number_of_leads_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"signal must have the shape \(2, n\), got \(3, 5\)"):
+        Windows(2).feed(np.zeros((3, 5), dtype=np.float32))
+
+
+def test_the_example_runs() -> None:
+    assert doctest.testmod(ecg.window).failed == 0
