@@ -1,0 +1,195 @@
+"""The board in the terminal: each bed with its trace, rate, rhythm, quality, risk and its alarms with their age.
+
+It reads Redis alone, as any ward display would. A bed whose vitals stand still is shown as suspended, never as normal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ecg.alert import Alert, Vitals
+from ecg.condition import CONDITIONS, RANK
+from stream.client import Bed, read_beds
+from stream.store import connect
+
+REFRESH_S = 0.5
+SUSPENDED_S = 5.0
+"""A bed whose vitals have not moved for this long is no longer being watched, as far as this board can tell."""
+TRACE_S, TRACE_COLUMNS = 4, 40
+BARS = "▁▂▃▄▅▆▇█"
+COLOURS = {"high": "bold white on red", "medium": "black on yellow", "low": "cyan"}
+RISK_COLOURS = {"low": "green", "guarded": "cyan", "elevated": "yellow", "high": "bold yellow", "critical": "bold red"}
+NS = 1_000_000_000
+
+
+class Board:
+    """What the board remembers between two looks: the last seconds of each trace, and when each bed last moved.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic; a board must tell a bed that stands still from one that is well.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._beds: list[Bed] = []
+        self._traces: dict[str, list[float]] = {}
+        self._moved: dict[str, tuple[int, float]] = {}
+
+    def update(self, beds: Sequence[Bed]) -> None:
+        """Take the newest state of all beds."""
+        self._beds = list(beds)
+        for bed in beds:
+            if bed.vitals is None:
+                continue
+            last_ns, _ = self._moved.get(bed.device, (-1, 0.0))
+            if bed.vitals.time_ns != last_ns:
+                self._moved[bed.device] = (bed.vitals.time_ns, self._clock())
+                trace = [*self._traces.get(bed.device, []), *bed.vitals.trace_mv]
+                self._traces[bed.device] = trace[-25 * TRACE_S :]
+
+    def suspended_s(self, bed: Bed) -> float:
+        """Return for how long a bed has stood still, 0 while it moves."""
+        if bed.device not in self._moved:
+            return 0.0
+        still_s = self._clock() - self._moved[bed.device][1]
+        return still_s if still_s > SUSPENDED_S else 0.0
+
+    def render(self) -> Table:
+        """Return the board as a table, the beds in order of their names."""
+        table = Table(expand=True, header_style="bold", title="Vigil", title_justify="left", pad_edge=False)
+        table.add_column("bed", no_wrap=True)
+        table.add_column("trace", width=TRACE_COLUMNS, no_wrap=True)
+        table.add_column("HR", justify="right", width=4)
+        table.add_column("rhythm", no_wrap=True, ratio=2)
+        table.add_column("quality", no_wrap=True, ratio=2)
+        table.add_column("risk", no_wrap=True, ratio=1)
+        table.add_column("alarms", ratio=5)
+        for bed in self._beds:
+            table.add_row(*self._row(bed))
+        return table
+
+    def line(self) -> str:
+        """Return the board in one line, for where there is no terminal: alarms of each bed, `ok` where none is on."""
+        said = []
+        for bed in self._beds:
+            rate = (
+                "X" if bed.vitals is None or bed.vitals.heart_rate_bpm is None else f"{bed.vitals.heart_rate_bpm:.0f}"
+            )
+            on = ",".join(alert.condition for alert in _worst_first(bed.on.values()))
+            state = "SUSPENDED" if self.suspended_s(bed) else on or "ok"
+            said.append(f"{bed.bed} {rate} {state}")
+        return " | ".join(said)
+
+    def _row(self, bed: Bed) -> list[Text]:
+        name = Text(f"{bed.ward}/{bed.bed}", style=_colour(bed))
+        still_s = self.suspended_s(bed)
+        if still_s or bed.vitals is None:
+            why = f"! MONITORING SUSPENDED for {still_s:.0f} s" if still_s else "! WAITING for the first second"
+            return [name, Text(), Text("X"), Text("not monitored"), Text(), Text("?"), Text(why, COLOURS["medium"])]
+        vitals = bed.vitals
+        rate = "X" if vitals.heart_rate_bpm is None else f"{vitals.heart_rate_bpm:.0f}"
+        return [
+            name,
+            Text(sparkline(self._traces.get(bed.device, []), TRACE_COLUMNS), "green"),
+            Text(rate, "bold"),
+            Text(vitals.rhythm),
+            Text(_quality(vitals)),
+            _risk(bed),
+            _alarms(bed, vitals.time_ns),
+        ]
+
+
+def sparkline(values: Sequence[float], columns: int) -> str:
+    """Return values as a line of bars, the farthest from the middle of each column's values.
+
+    >>> sparkline([0.0, 0.0, 1.0, 0.0], 4)
+    '▁▁█▁'
+    """
+    if not values:
+        return ""
+    per = max(1, -(-len(values) // columns))
+    middle = sorted(values)[len(values) // 2]
+    picked = [max(values[i : i + per], key=lambda v: abs(v - middle)) for i in range(0, len(values), per)]
+    low, high = min(picked), max(picked)
+    if high - low < 0.05:  # a flat line looks flat
+        return BARS[0] * len(picked)
+    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in picked)
+
+
+def _worst_first(alerts: Iterable[Alert]) -> list[Alert]:
+    order = list(CONDITIONS)
+    return sorted(alerts, key=lambda a: (-RANK[a.priority], order.index(a.condition)))
+
+
+def _colour(bed: Bed) -> str:
+    on = _worst_first(bed.on.values())
+    return COLOURS[on[0].priority] if on else "bold"
+
+
+def _quality(vitals: Vitals) -> str:
+    """Return leads by verdict, bad ones first; twelve good leads are two words."""
+    by: dict[str, list[str]] = {}
+    for lead, verdict in vitals.quality.items():
+        by.setdefault(verdict, []).append(lead)
+    if set(by) == {"good"}:
+        return "good"
+    return "; ".join(f"{verdict} {' '.join(leads)}" for verdict, leads in sorted(by.items()) if verdict != "good")
+
+
+def _risk(bed: Bed) -> Text:
+    risk = bed.vitals.risk if bed.vitals is not None else bed.risk
+    if risk is None:
+        return Text("?")
+    return Text(risk.level + (" (bad signal)" if risk.bad_signal else ""), RISK_COLOURS[risk.level])
+
+
+def _alarms(bed: Bed, now_ns: int) -> Text:
+    text = Text()
+    for alert in _worst_first(bed.on.values()):
+        if text:
+            text.append("\n")
+        age = max(0, now_ns - alert.onset_ns) // NS
+        mark = "" if alert.presence == "on" else f" ({alert.presence})"
+        text.append(f"{alert.text}{mark}", COLOURS[alert.priority])
+        text.append(f" {age // 60}:{age % 60:02d}")
+    return text
+
+
+async def run_board(url: str, ward: str | None) -> None:
+    """Show the beds of one ward or of all until cancelled; without a terminal, a line a second.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        If Redis cannot be reached at the start; later, the beds are shown as suspended.
+    """
+    board, console = Board(), Console()
+    async with connect(url) as redis:
+        board.update(await read_beds(redis, ward))
+        if console.is_terminal:
+            with Live(board.render(), console=console, auto_refresh=False, screen=True) as live:
+                while True:
+                    await _look(board, redis, ward, REFRESH_S)
+                    live.update(board.render(), refresh=True)
+        while True:
+            print(board.line(), flush=True)
+            await _look(board, redis, ward, 1.0)
+
+
+async def _look(board: Board, redis: Redis, ward: str | None, after_s: float) -> None:
+    """Look again after a while; a Redis that does not answer leaves the beds to stand still, and to say so."""
+    await asyncio.sleep(after_s)
+    with suppress(RedisError):
+        board.update(await read_beds(redis, ward))
