@@ -73,9 +73,9 @@ _ALL = (
     Condition("extreme_bradycardia", "high", "MDC 199692", "*** EXTREME BRADY {value:.0f} < {limit:g} bpm", True, True),
     Condition("extreme_tachycardia", "high", "MDC 199870", "*** EXTREME TACHY {value:.0f} > {limit:g} bpm", True, True),
     Condition("atrial_fibrillation", "medium", "MDC 199736", "** AFIB, rate {value:.0f} bpm", hold_s=30.0),
-    Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})", hold_s=10.0),
     Condition("rate_high", "medium", "MDC 199870", "** HR {value:.0f} > {limit:g} bpm", delay_s=5.0, hold_s=5.0),
     Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0, hold_s=5.0),
+    Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})", hold_s=10.0),
     Condition("no_data", "medium", "MDC 196916", "! NO DATA for {value:.0f} s", technical=True, hold_s=0.0),
     Condition("all_leads_off", "medium", "MDC 196876", "! ALL LEADS OFF for {value:.0f} s", technical=True),
     Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True, by_lead=True),
@@ -103,3 +103,23 @@ CHAINS: tuple[tuple[str, ...], ...] = (
     ("all_leads_off", "lead_off"),
 )
 """Conditions of which only the worst that holds is announced, worst first."""
+
+
+class _Unknown:
+    """Stands for a number that no rule gave, in any format."""
+
+    def __format__(self, spec: str) -> str:
+        return "?"
+
+
+def words(finding: Finding) -> str:
+    """Return a finding in the words of its condition's `text`, with '?' for what it does not say.
+
+    Examples
+    --------
+    >>> words(Finding("rate_low", 0, 38.2, 50.0, "bpm")), words(Finding("lead_off", 0, leads=("II", "V1")))
+    ('** HR 38 < 50 bpm', '! LEAD OFF II V1')
+    """
+    value, limit = (_Unknown() if number is None else number for number in (finding.value, finding.limit))
+    leads = " ".join(finding.leads) or "?"
+    return CONDITIONS[finding.condition].text.format(value=value, limit=limit, leads=leads, level=finding.trace or "?")
