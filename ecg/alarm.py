@@ -1,0 +1,352 @@
+"""The alarm state machine of one device's bed: from conditions that hold to alarms that start, change and end.
+
+After IEC 60601-1-8 (its public descriptions): each condition has its own state, delay and latching; acknowledging
+silences one condition; a pause silences the sound for a finite time and no lethal alarm; of a chain of conditions the
+worst is announced. What may follow what is in one table, `TABLE`; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ecg.alert import Phase, Presence, alert_id, episode_id
+from ecg.clinical import Limits
+from ecg.condition import CHAINS, CONDITIONS, RANK, Finding, words
+from ecg.frame import MAX_PAUSE_S, Acknowledge, Action, Admit, ChangeLimits, Discharge, Pause, Standby
+
+UNASSIGNED = "unassigned"
+"""The ward of a device that nobody admitted; its bed is the device."""
+REMIND_NS = 150_000_000_000
+"""An acknowledged alarm whose condition still holds sounds again after this long."""
+CLOCK_NS = 10_000_000_000
+"""Time that runs back by more than this is a clock that was set, and not waited out."""
+
+Stage = Literal["inactive", "pending", "on", "covered", "acknowledged", "latched"]
+Event = Literal["holds", "due", "covered", "uncovered", "spreads", "acknowledge", "remind", "gone", "latches", "reset"]
+
+
+class Step(NamedTuple):
+    """Where an event leads, and what is announced of it, if anything."""
+
+    stage: Stage
+    phase: Phase | None = None
+    presence: Presence = "off"
+
+
+TABLE: dict[tuple[Stage, Event], Step] = {
+    ("inactive", "holds"): Step("pending"),
+    ("pending", "due"): Step("on", "start", "on"),
+    ("pending", "gone"): Step("inactive"),
+    ("pending", "reset"): Step("inactive"),
+    ("on", "covered"): Step("covered", "escalate", "off"),
+    ("on", "spreads"): Step("on", "update", "on"),
+    ("on", "acknowledge"): Step("acknowledged", "update", "acknowledged"),
+    ("on", "gone"): Step("inactive", "end", "off"),
+    ("on", "latches"): Step("latched", "update", "latched"),
+    ("on", "reset"): Step("inactive", "end", "off"),
+    ("covered", "uncovered"): Step("on", "update", "on"),
+    ("covered", "acknowledge"): Step("acknowledged", "update", "acknowledged"),
+    ("covered", "gone"): Step("inactive", "end", "off"),
+    ("covered", "latches"): Step("latched", "update", "latched"),
+    ("covered", "reset"): Step("inactive", "end", "off"),
+    ("acknowledged", "spreads"): Step("on", "update", "on"),
+    ("acknowledged", "remind"): Step("on", "update", "on"),
+    ("acknowledged", "gone"): Step("inactive", "end", "off"),
+    ("acknowledged", "reset"): Step("inactive", "end", "off"),
+    ("latched", "acknowledge"): Step("inactive", "end", "off"),
+    ("latched", "holds"): Step("inactive", "end", "off"),
+    ("latched", "reset"): Step("inactive", "end", "off"),
+}
+"""What may follow what. An event that a stage does not name leaves it as it is.
+
+`covered` is a condition that holds behind a worse one of its chain; a latched alarm whose condition holds anew ends,
+and a new one starts, so that it sounds. Lethal conditions are covered only by one that nobody has acknowledged.
+"""
+_VISIBLE = ("on", "acknowledged", "latched")
+_ORDER = sorted(CONDITIONS, key=lambda name: -RANK[CONDITIONS[name].priority])
+_WORSE = {name: chain[:place] for chain in CHAINS for place, name in enumerate(chain)}
+
+
+class Transition(NamedTuple):
+    """One change of an alarm that is to be announced, with the ward and bed that it belongs to."""
+
+    condition: str
+    phase: Phase
+    presence: Presence
+    onset_ns: int
+    n: int
+    episode: str
+    value: float | None
+    limit: float | None
+    unit: str
+    text: str
+    trace: str
+    leads: tuple[str, ...]
+    ward: str
+    bed: str
+
+
+class Episode(msgspec.Struct):
+    """One alarm of one condition: its stage, its next `n`, and what was found last.
+
+    `since` is when it began to hold, `seen` when it held last, `acknowledged` when somebody acknowledged it, `leads`
+    when each lead showed it last; all in the machine's own time, which never runs back.
+    """
+
+    finding: Finding
+    onset_ns: int
+    id: str
+    since: int
+    seen: int
+    stage: Stage = "pending"
+    n: int = 0
+    acknowledged: int = 0
+    leads: dict[str, int] = {}
+
+
+class State(msgspec.Struct):
+    """All that the machine knows of a bed.
+
+    `now` is its own time and `clock_ns` the latest it was told; `used_ns` holds, by condition, the onset that the last
+    announced finding had and the one that its episode was given.
+    """
+
+    device: str
+    patient: Admit | None = None
+    limits: Limits = Limits()
+    standby: bool = False
+    paused_until: int | None = None
+    now: int = 0
+    clock_ns: int = 0
+    episodes: dict[str, Episode] = {}
+    used_ns: dict[str, tuple[int, int]] = {}
+
+
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+class Alarm:
+    """The alarms of one device's bed.
+
+    Examples
+    --------
+    >>> alarm = Alarm("monitor-1")
+    >>> [(step.phase, step.text) for step in alarm.feed(9, [Finding("asystole", 5, 4.0, 4.0, "s")])]
+    [('start', '*** ASYSTOLE no beat for 4.0 s (limit 4 s)')]
+    >>> [(step.phase, step.presence) for step in alarm.feed(10 * 10**9, [])]
+    [('update', 'latched')]
+    """
+
+    def __init__(self, device: str) -> None:
+        self.state = State(device)
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the device has a patient."""
+        return self.state.patient is not None
+
+    @property
+    def ward(self) -> str:
+        """The ward that hears the alarms."""
+        return self.state.patient.ward if self.state.patient else UNASSIGNED
+
+    @property
+    def bed(self) -> str:
+        """The bed, or the device itself where nobody admitted it."""
+        return self.state.patient.bed if self.state.patient else self.state.device
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this patient."""
+        return self.state.limits
+
+    @property
+    def standby(self) -> bool:
+        """Whether monitoring is stopped because the patient is away."""
+        return self.state.standby
+
+    @property
+    def paused_s(self) -> float:
+        """How long the sound stays paused, in seconds; 0 where it is not."""
+        until = self.state.paused_until
+        return 0.0 if until is None else (until - self.state.now) / 1e9
+
+    def active(self) -> tuple[str, ...]:
+        """Return the conditions that a board shows, on, acknowledged or latched, worst first."""
+        return tuple(name for name in _ORDER if self._stage(name) in _VISIBLE)
+
+    def sounding(self) -> tuple[str, ...]:
+        """Return the conditions that sound, worst first: not acknowledged, and in a pause the lethal ones alone."""
+        heard = (name for name in _ORDER if self._stage(name) in ("on", "latched"))
+        return tuple(name for name in heard if CONDITIONS[name].lethal or self.state.paused_until is None)
+
+    def feed(self, now_ns: int, findings: Sequence[Finding]) -> list[Transition]:
+        """Take all conditions that hold now and return what changes, worst first.
+
+        Raises
+        ------
+        ValueError
+            If a condition is not in the table; nothing has changed then.
+        """
+        for finding in findings:
+            if finding.condition not in CONDITIONS:
+                raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}, got {finding.condition!r}")
+        state = self.state
+        self._pass_time(now_ns)
+        if state.standby or not (findings or state.episodes):
+            return []
+        found = {finding.condition: _plain(finding) for finding in reversed(findings)}
+        changes: list[Transition] = []
+        for name in _ORDER:
+            if name in found:
+                changes += self._hold(name, found[name], now_ns)
+            elif name in state.episodes:
+                changes += self._miss(name)
+        return changes
+
+    def command(self, now_ns: int, action: Action) -> list[Transition]:
+        """Carry out what staff asked for and return what changes; nothing where there is nothing to do.
+
+        Raises
+        ------
+        ValueError
+            If a pause is too long, or limits contradict those in force; nothing has changed then.
+        """
+        self._pass_time(now_ns)
+        match action:
+            case Admit() | Discharge():
+                return self._change_patient(action if isinstance(action, Admit) else None)
+            case Standby(on=on):
+                self.state.standby = on
+                return self._reset() if on else []
+            case Acknowledge(alert=alert):
+                return self._acknowledge(alert)
+            case Pause(seconds=seconds):
+                self._pause(seconds)
+            case ChangeLimits(limits=limits):
+                self._change_limits(limits)
+        return []
+
+    def snapshot(self) -> bytes:
+        """Return the state as bytes."""
+        return msgspec.msgpack.encode(self.state)
+
+    def restore(self, kept: bytes) -> None:
+        """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
+        self.state = _decoder.decode(kept)
+
+    def _stage(self, name: str) -> Stage:
+        episode = self.state.episodes.get(name)
+        return episode.stage if episode else "inactive"
+
+    def _pass_time(self, now_ns: int) -> None:
+        state = self.state
+        passed = now_ns - state.clock_ns
+        if passed > 0 or passed < -CLOCK_NS:
+            state.now += max(passed, 0)
+            state.clock_ns = now_ns
+        if state.paused_until is not None and state.now >= state.paused_until:
+            state.paused_until = None
+
+    def _hold(self, name: str, finding: Finding, now_ns: int) -> list[Transition]:
+        """Let a condition hold: begin, become due, be covered or not by a worse one, spread, be reminded of."""
+        changes: list[Transition] = []
+        covered = self._is_covered(name)
+        if self._stage(name) == "latched" and not covered:
+            changes += self._step(name, "holds")
+        if name not in self.state.episodes:
+            self._begin(name, finding, now_ns)
+        episode, condition, now = self.state.episodes[name], CONDITIONS[name], self.state.now
+        if episode.stage != "latched":
+            episode.finding, episode.seen = finding, now
+        spreads = condition.by_lead and self._spreads(episode, condition.hold_s)
+        changes += self._step(name, "covered" if covered else "uncovered")
+        if episode.stage == "pending" and not covered and now - episode.since >= condition.delay_s * 1e9:
+            return changes + self._step(name, "due")
+        if spreads:
+            changes += self._step(name, "spreads")
+        if episode.stage == "acknowledged" and not condition.technical and now - episode.acknowledged >= REMIND_NS:
+            changes += self._step(name, "remind")
+        return changes
+
+    def _spreads(self, episode: Episode, hold_s: float) -> bool:
+        """Note the leads that show a condition, and say whether one did not before."""
+        now, before = self.state.now, episode.leads
+        joined = [lead for lead in episode.finding.leads if now - before.get(lead, -math.inf) > hold_s * 1e9]
+        episode.leads = before | dict.fromkeys(episode.finding.leads, now)
+        return len(before) > 0 and len(joined) > 0
+
+    def _miss(self, name: str) -> list[Transition]:
+        """Let a condition be absent: what waited is forgotten, what was announced ends after its hold-off."""
+        episode, condition = self.state.episodes[name], CONDITIONS[name]
+        if episode.stage != "pending" and self.state.now - episode.seen < condition.hold_s * 1e9:
+            return self._step(name, "covered" if self._is_covered(name) else "uncovered")
+        latches = condition.latching and episode.stage in ("on", "covered")
+        return self._step(name, "latches" if latches else "gone") if episode.stage != "latched" else []
+
+    def _is_covered(self, name: str) -> bool:
+        """Whether a worse condition of the chain is announced; a lethal one yields to none that was acknowledged."""
+        covering = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged")
+        return any(self._stage(worse) in covering for worse in _WORSE.get(name, ()))
+
+    def _begin(self, name: str, finding: Finding, now_ns: int) -> None:
+        # an episode's id comes from its onset: one that goes on after its episode was ended is given another
+        used_ns = self.state.used_ns.get(name, (-1, -1))
+        onset_ns = finding.onset_ns if finding.onset_ns not in used_ns else max(now_ns, used_ns[1] + 1)
+        now, episode = self.state.now, episode_id(self.state.device, name, onset_ns)
+        self.state.episodes[name] = Episode(finding, onset_ns, episode, since=now, seen=now)
+
+    def _step(self, name: str, event: Event) -> list[Transition]:
+        episode = self.state.episodes[name]
+        step = TABLE.get((episode.stage, event))
+        if step is None:
+            return []
+        episode.stage = step.stage
+        if step.stage == "inactive":
+            del self.state.episodes[name]
+        if step.phase is None:
+            return []
+        n, episode.n, found = episode.n, episode.n + 1, episode.finding
+        self.state.used_ns[name] = (found.onset_ns, episode.onset_ns)
+        return [
+            Transition(
+                *(name, step.phase, step.presence, episode.onset_ns, n, episode.id),
+                *(found.value, found.limit, found.unit, words(found), found.trace, found.leads, self.ward, self.bed),
+            )
+        ]
+
+    def _reset(self) -> list[Transition]:
+        return [change for name in _ORDER if name in self.state.episodes for change in self._step(name, "reset")]
+
+    def _change_patient(self, patient: Admit | None) -> list[Transition]:
+        changes, state = self._reset(), self.state
+        state.patient, state.limits, state.standby, state.paused_until = patient, Limits(), False, None
+        return changes
+
+    def _acknowledge(self, alert: str) -> list[Transition]:
+        for name, episode in self.state.episodes.items():
+            if alert == episode.id or alert in (alert_id(episode.id, n) for n in range(episode.n)):
+                episode.acknowledged = self.state.now
+                return self._step(name, "acknowledge")
+        return []
+
+    def _pause(self, seconds: int) -> None:
+        if not 0 <= seconds <= MAX_PAUSE_S:
+            raise ValueError(f"pause must be between 0 and {MAX_PAUSE_S} s, got {seconds}")
+        self.state.paused_until = self.state.now + seconds * 1_000_000_000 if seconds else None
+
+    def _change_limits(self, limits: Limits) -> None:
+        given = {name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None}
+        merged = msgspec.structs.replace(self.state.limits, **given)
+        merged.check()
+        self.state.limits = merged
+
+
+def _plain(finding: Finding) -> Finding:
+    """Return a finding in Python's own numbers, none where a number is not finite: they are kept, and sent as JSON."""
+    value, limit = (None if x is None or not math.isfinite(x) else float(x) for x in (finding.value, finding.limit))
+    return finding._replace(onset_ns=int(finding.onset_ns), value=value, limit=limit, leads=tuple(finding.leads))
