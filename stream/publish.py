@@ -19,7 +19,9 @@ from redis.exceptions import RedisError
 from stream import topics
 from stream.health import Health
 from stream.kafka import Kafka, reading
-from stream.store import BehindError, Entry, Head, Place, Store
+from stream.process import run_service
+from stream.settings import Settings
+from stream.store import BehindError, Entry, Head, Place, Store, connect
 
 BATCH = 1000
 """Most alerts that are taken at once."""
@@ -217,3 +219,14 @@ class Publisher:
                 log.warning("redis_not_there", error=type(error).__name__, again_in_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_S)
+
+
+def run_publisher(settings: Settings) -> int:
+    """Run `vigil publisher` until it is asked to end, and return its exit status."""
+    health = Health("publisher")
+
+    async def publish() -> None:
+        async with connect(settings.redis or "") as redis:
+            await Publisher({"bootstrap_servers": settings.kafka}, Store(redis), health).run()
+
+    return run_service(settings, health, publish)

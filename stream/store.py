@@ -143,7 +143,7 @@ class Store:
     async def open(self) -> int:
         """Load the script, learn how far each ward has come, and return the first offset that some ward lacks."""
         await self._redis.ping()
-        wards = [ward.decode() for ward in await _answer(self._redis.smembers(WARDS))]
+        wards = [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]
         self._known = set()
         self._expected = {}
         for ward in wards:
@@ -173,7 +173,7 @@ class Store:
         for entry in entries:
             by_ward.setdefault(entry.head.ward, []).append(entry)
         if new := by_ward.keys() - self._expected.keys():
-            await _answer(self._redis.sadd(WARDS, *sorted(new)))
+            await answer(self._redis.sadd(WARDS, *sorted(new)))
         calls = [call for ward, its in by_ward.items() for call in self._calls(ward, its, end)]
         answers = await self._run(calls)
         return self._settle([call[0] for call in calls], answers, dict.fromkeys(by_ward, end))
@@ -224,7 +224,7 @@ class Store:
     async def remember_wards(self) -> None:
         """Write the set of wards again, after Redis lost some of it."""
         if self._expected:
-            await _answer(self._redis.sadd(WARDS, *sorted(self._expected)))
+            await answer(self._redis.sadd(WARDS, *sorted(self._expected)))
 
     async def show(self, newest: Mapping[str, tuple[Place, bytes]]) -> None:
         """Put the newest vitals of devices onto their beds."""
@@ -242,20 +242,20 @@ class Store:
     async def leave(self, device: str, place: Place) -> None:
         """Take a device off a bed that it is no longer at, and the bed off its ward where nothing else is."""
         key = bed_key(*place)
-        fields = [field.decode() for field in await _answer(self._redis.hkeys(key))]
+        fields = [field.decode() for field in await answer(self._redis.hkeys(key))]
         if gone := [field for field in fields if _device_of(field) == device]:
-            await _answer(self._redis.hdel(key, *gone))
+            await answer(self._redis.hdel(key, *gone))
         if all(_device_of(field) in (None, device) for field in fields):
             await self._redis.delete(key)
-            await _answer(self._redis.srem(beds_key(place.ward), place.bed))
+            await answer(self._redis.srem(beds_key(place.ward), place.bed))
             self._known.discard(place)
 
     async def places(self) -> dict[str, Place]:
         """Return where each device that some bed shows is."""
         found: dict[str, Place] = {}
-        for ward in [ward.decode() for ward in await _answer(self._redis.smembers(WARDS))]:
-            for bed in [bed.decode() for bed in await _answer(self._redis.smembers(beds_key(ward)))]:
-                for field in await _answer(self._redis.hkeys(bed_key(ward, bed))):
+        for ward in [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]:
+            for bed in [bed.decode() for bed in await answer(self._redis.smembers(beds_key(ward)))]:
+                for field in await answer(self._redis.hkeys(bed_key(ward, bed))):
                     if (parts := split_field(field.decode())) and parts[0] == "vitals":
                         found[parts[2]] = Place(ward, bed)
         return found
@@ -307,6 +307,6 @@ def _arguments(entry: Entry) -> Iterable[Any]:
     )
 
 
-async def _answer(call: Any) -> Any:
+async def answer(call: Any) -> Any:
     """Await a call whose type says that it may also be an answer; redis-py shares stubs with its blocking client."""
     return await cast("Awaitable[Any]", call)

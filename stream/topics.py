@@ -126,7 +126,7 @@ def partitions_of(topic: Topic, input_partitions: int) -> int:
     return topic.partitions or input_partitions
 
 
-async def create(kafka: Kafka, *, partitions: int = INPUT_PARTITIONS, replication: int = 1) -> list[str]:
+async def create(kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: int = 1) -> list[str]:
     """Create the topics that are not there yet, and return their names.
 
     Parameters
@@ -165,6 +165,17 @@ async def create(kafka: Kafka, *, partitions: int = INPUT_PARTITIONS, replicatio
         if code and error is not TopicAlreadyExistsError:  # another process may have created it meanwhile
             raise error(f"topic {name}: {message[0] if message else ''}")
     return [topic.name for topic in new]
+
+
+def table() -> str:
+    """Return the table of topics as text, a line each."""
+    rows = [("topic", "partitions", "kept", "key", "value")]
+    for topic in TOPICS.values():
+        kept = "for ever" if topic.retention_ms == FOREVER else f"{topic.retention_ms // HOUR_MS} h"
+        count = str(topic.partitions or "as input")
+        rows.append((topic.name, count, "newest" if topic.cleanup == "compact" else kept, topic.key, topic.value))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 async def listed(kafka: Kafka) -> list[Found]:

@@ -1,0 +1,165 @@
+"""What a ward and an engineer do: commands, setups and weights into the log; alerts and beds out of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from ecg import alert as message
+from ecg.alert import Alert, Risk, Vitals
+from ecg.frame import Command, Setup, encode
+from stream import topics
+from stream.kafka import Kafka, Send, durable, partition_count, producing
+from stream.store import WARDS, answer, bed_key, beds_key, connect, split_field, stream_key
+
+PAGE = 500
+FOLLOW_MS = 1000
+"""How often a follower looks for wards that are new."""
+_risk = msgspec.json.Decoder(Risk)
+
+
+class Bed(msgspec.Struct, frozen=True):
+    """One device at its bed, as the board shows it; `on` holds the alert of each alarm that shows, by condition."""
+
+    ward: str
+    bed: str
+    device: str
+    vitals: Vitals | None
+    on: dict[str, Alert]
+    risk: Risk | None
+
+
+async def send_command(kafka: Kafka, command: Command) -> int:
+    """Put a command into the log, in the partition of its device, and return its offset once the brokers hold it."""
+    async with producing(kafka) as producer:
+        sent = await producer.send_and_wait(topics.INPUT, encode(command), command.device.encode())
+        return sent.offset
+
+
+async def send_setup(kafka: Kafka, setup: Setup) -> None:
+    """Put a setup into every partition of the input; it is in force from there on."""
+    value = encode(setup)
+    async with producing(kafka) as producer:
+        count = await partition_count(producer, topics.INPUT)
+        await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in range(count)])
+
+
+async def put_weights(kafka: Kafka, weights: bytes) -> str:
+    """Put a file of weights into the log, to be done before the setup that names it, and return its sha256."""
+    sha256 = hashlib.sha256(weights).hexdigest()
+    async with producing(kafka) as producer:
+        await producer.send_and_wait(topics.WEIGHTS, weights, sha256.encode())
+    return sha256
+
+
+async def read_alerts(
+    url: str, ward: str | None = None, since: str = "0", *, follow: bool = False
+) -> AsyncIterator[tuple[str, Alert]]:
+    """Yield the alerts of one ward or of all, oldest first, each with its id in Redis.
+
+    Parameters
+    ----------
+    url : str
+        Of Redis.
+    ward : str or None
+        One ward; None for all of them.
+    since : str
+        Id behind which to start, "0" for the first.
+    follow : bool
+        Wait for more, for ever.
+    """
+    async with connect(url) as redis:
+        behind: dict[str, str] = {}
+        while True:
+            for name in [ward] if ward is not None else await read_wards(redis):
+                behind.setdefault(stream_key(name), since)
+            found = await _page(redis, behind, FOLLOW_MS if follow else None)
+            for key, entry, alert in found:
+                behind[key] = entry
+                yield entry, alert
+            if not found and not follow:
+                return
+
+
+async def _page(redis: Redis, behind: dict[str, str], block_ms: int | None) -> list[tuple[str, str, Alert]]:
+    """Read what follows in each stream, in the order of the alert topic, as far as all streams were read."""
+    if not behind:
+        await asyncio.sleep((block_ms or 0) / 1000)
+        return []
+    answers: Any = await redis.xread(cast("Any", behind), count=PAGE, block=block_ms)
+    streams: list[Any] = list(answers.items()) if isinstance(answers, dict) else answers or []
+    pages = []
+    for key, pairs in streams:
+        flat = pairs[0] if pairs and isinstance(pairs[0], list) else pairs
+        pages.append([(_order(entry), key.decode(), entry.decode(), fields[b"alert"]) for entry, fields in flat])
+    last = min((page[-1][0] for page in pages if len(page) == PAGE), default=(2**63, 0))
+    merged = heapq.merge(*pages)
+    return [(key, entry, message.decode_alert(value)) for order, key, entry, value in merged if order <= last]
+
+
+def _order(entry: bytes) -> tuple[int, int]:
+    first, _, second = entry.partition(b"-")
+    return int(first), int(second)
+
+
+async def find_alert(url: str, alert: str) -> Alert | None:
+    """Return the alert with this id, looked for from the newest back; None where Redis does not hold it."""
+    async with connect(url) as redis:
+        for ward in await read_wards(redis):
+            last = "+"
+            while page := cast("Any", await redis.xrevrange(stream_key(ward), last, "-", count=PAGE)):
+                for entry, fields in page:
+                    if fields[b"id"].decode() == alert:
+                        return message.decode_alert(fields[b"alert"])
+                    last = f"({entry.decode()}"
+    return None
+
+
+async def read_wards(redis: Redis) -> list[str]:
+    """Return the names of all wards."""
+    return sorted(ward.decode() for ward in await answer(redis.smembers(WARDS)))
+
+
+async def read_beds(redis: Redis, ward: str | None = None) -> list[Bed]:
+    """Return the newest state of the beds of one ward or of all, sorted; one entry for each device at a bed."""
+    places = []
+    for name in [ward] if ward is not None else await read_wards(redis):
+        places += [(name, bed.decode()) for bed in sorted(await answer(redis.smembers(beds_key(name))))]
+    pipe = redis.pipeline(transaction=False)
+    for place in places:
+        pipe.hgetall(bed_key(*place))
+    answers = await pipe.execute()
+    return [bed for place, fields in zip(places, answers, strict=True) for bed in _beds(place, fields)]
+
+
+def _beds(place: tuple[str, str], fields: dict[bytes, bytes]) -> list[Bed]:
+    on: dict[str, dict[str, Alert]] = {}
+    risk: dict[str, Risk] = {}
+    vitals: dict[str, Vitals] = {}
+    for field, value in fields.items():
+        match split_field(field.decode()):
+            case ("on", condition, device):
+                on.setdefault(device, {})[condition] = message.decode_alert(value)
+            case ("risk", _, device):
+                risk[device] = _risk.decode(value)
+            case ("vitals", _, device):
+                vitals[device] = message.decode_vitals(value)
+    devices = sorted(on.keys() | risk.keys() | vitals.keys())
+    return [Bed(*place, d, vitals.get(d), on.get(d, {}), risk.get(d)) for d in devices]
+
+
+async def check_services(kafka: Kafka, url: str) -> str:
+    """Connect to Kafka and Redis, and return a line that says what was found; raises ConnectionError."""
+    found = await topics.listed(kafka)
+    async with connect(url) as redis:
+        server = (await redis.info("server"))["redis_version"]
+        wards = await read_wards(redis)
+    wrong = topics.faults(found)
+    lines = [f"kafka has {len(found)} of {len(topics.TOPICS)} topics; redis {server} has {len(wards)} wards", *wrong]
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""How a service of Vigil runs as a process: its log lines, its loop, its end, its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from stream.health import Health
+from stream.settings import Settings
+
+log = structlog.get_logger("process")
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # uvloop does not exist everywhere
+    from asyncio import new_event_loop
+
+
+def configure_logs(form: str) -> None:
+    """Write log lines to stderr, for people or as JSON; of the libraries beneath, warnings alone."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    shown = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *shown]))
+    logging.root.handlers = [handler]
+    logging.root.setLevel(logging.WARNING)
+    for ours in ("process", "health", "worker", "publisher", "ticker"):
+        logging.getLogger(ours).setLevel(logging.INFO)
+
+
+def run_service(settings: Settings, health: Health, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run a service until SIGTERM or SIGINT, and return its exit status: 0 when asked to end, 1 when it failed."""
+    configure_logs(settings.log)
+
+    async def serve() -> None:
+        async with health.served(settings.health_host, settings.health_port):
+            await main()
+
+    async def until_asked() -> None:
+        task = asyncio.create_task(serve())
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            runner.run(until_asked())
+        except Exception:
+            log.exception("service_failed")
+            return 1
+    return 0
