@@ -15,8 +15,8 @@ from ecg.frame import MISSING, Lead
 from simulators.source import Source
 
 _PER_MV = {"uv": 1000.0, "µv": 1000.0, "μv": 1000.0, "v": 0.001, "nv": 1e6}
-_SEARCH_S = 4.0
-"""The loop closes between a beat this near to the start and one this near to the end."""
+SLACK_S = 4.0
+"""A loop closes between a beat this near to the start and one this near to the end."""
 _BLEND_S = 0.12
 _BEFORE_R_S = 0.24
 """The joint lies this far before an R peak: at the foot of the P wave or before it."""
@@ -28,6 +28,7 @@ def replay(
     end_s: float | None = None,
     leads: Sequence[str] | None = None,
     loop: bool = True,
+    end_slack_s: float = SLACK_S,
 ) -> Source:
     """Return a stretch of a WFDB record as a source.
 
@@ -39,18 +40,21 @@ def replay(
     path : str or Path
         The record without extension.
     first_s, end_s : float
-        The stretch; a loop starts up to 4 s later and ends up to 4 s earlier, where its joint is the smoothest.
+        The stretch; a loop starts up to 4 s later and ends up to `end_slack_s` earlier, where its joint is the
+        smoothest.
     leads : sequence of str, optional
         Which leads, in which order; all that a frame may hold unless given.
     loop : bool
         Whether it goes on from its start when it ends.
+    end_slack_s : float
+        Less where the end of the stretch matters, as when it ends in an asystole.
     """
     found = record.read(path, first_s, end_s)
     named = _named(found.leads)
     rows = _chosen(named, leads)
     counts = np.ascontiguousarray(found.counts[rows])
-    source = Source(found.name, found.rate_hz, tuple(named[row] for row in rows), counts, None)
-    return closed(source) if loop else source
+    source = Source(found.name, found.rate_hz, tuple(named[row] for row in rows), counts, None, start_s=found.start_s)
+    return closed(source, end_slack_s) if loop else source
 
 
 def _named(leads: Sequence[record.RecordLead]) -> list[Lead]:
@@ -86,11 +90,11 @@ def peaks(mv: NDArray[np.float32], rate_hz: float) -> NDArray[np.int64]:
     return find_peaks(smooth, height=max(height, 1e-9), distance=max(1, round(0.26 * rate_hz)))[0].astype(np.int64)
 
 
-def closed(source: Source) -> Source:
+def closed(source: Source, end_slack_s: float = SLACK_S) -> Source:
     """Return the stretch as a loop, cut so that its end leads into its start as one beat leads into the next.
 
     The joint is taken at the same phase of two beats, so the RR interval across it is one that the record has; of all
-    pairs near the ends, the one whose leads agree best. Where there are no beats, the waves themselves are matched.
+    pairs near the ends, the one whose leads agree best. At an end without beats, the waves alone are matched.
 
     Raises
     ------
@@ -100,19 +104,19 @@ def closed(source: Source) -> Source:
     rate = source.rate_hz
     if source.n_samples < 2 * rate:
         raise ValueError(f"source must last 2 s to be a loop, got {source.n_samples / rate:g} s")
-    blend, reach = max(2, round(_BLEND_S * rate)), round(min(_SEARCH_S, source.n_samples / rate / 4) * rate)
+    blend, quarter_s = max(2, round(_BLEND_S * rate)), source.n_samples / rate / 4
+    reach, slack = (round(min(most_s, quarter_s) * rate) for most_s in (SLACK_S, end_slack_s))
     ecg = [row for row, lead in enumerate(source.leads) if lead.kind == "ecg"]
     values = source.mv(0, source.n_samples)
     at = peaks(values[ecg], rate) - round(_BEFORE_R_S * rate)
     starts = at[(at >= blend) & (at <= reach)]
-    ends = at[at >= source.n_samples - reach]
-    if not (len(starts) and len(ends)):
-        starts = np.arange(blend, reach, 2)
-        ends = np.arange(source.n_samples - reach, source.n_samples, max(1, reach // 40))
+    ends = at[at >= source.n_samples - slack]
+    starts = starts if len(starts) else np.arange(blend, max(reach, blend + 1), 2)
+    ends = ends if len(ends) else np.arange(source.n_samples - slack, source.n_samples, max(1, slack // 40))
     start, end = _best_joint(values, starts, ends, blend)
     counts = source.counts[:, start:end].copy()
     counts[:, -blend:] = _blended(counts[:, -blend:], source.counts[:, start - blend : start])
-    return dataclasses.replace(source, counts=counts, loop_to=0)
+    return dataclasses.replace(source, counts=counts, loop_to=0, start_s=source.start_s + start / rate)
 
 
 def _best_joint(values: NDArray[np.float32], starts: NDArray, ends: NDArray, blend: int) -> tuple[int, int]:

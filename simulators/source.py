@@ -29,6 +29,8 @@ class Source:
         Where the device knows an electrode to be off.
     pacer : ndarray of bool, shape (n_samples,), or None
         Where the device saw a pacer spike.
+    start_s : float
+        Where in its record the first sample lies.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Source:
     loop_to: int | None = 0
     off: NDArray[np.bool_] | None = None
     pacer: NDArray[np.bool_] | None = None
+    start_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 2 or self.counts.shape[0] != len(self.leads) or not self.counts.size:
