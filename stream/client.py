@@ -15,7 +15,7 @@ from ecg import alert as message
 from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup, encode
 from stream import topics
-from stream.kafka import Kafka, Send, durable, partition_count, producing
+from stream.kafka import Kafka, Send, durable, producing
 from stream.store import WARDS, answer, bed_key, beds_key, connect, split_field, stream_key
 
 PAGE = 500
@@ -45,9 +45,9 @@ async def send_command(kafka: Kafka, command: Command) -> int:
 async def send_setup(kafka: Kafka, setup: Setup) -> None:
     """Put a setup into every partition of the input; it is in force from there on."""
     value = encode(setup)
+    partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
-        count = await partition_count(producer, topics.INPUT)
-        await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in range(count)])
+        await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in partitions])
 
 
 async def put_weights(kafka: Kafka, weights: bytes) -> str:

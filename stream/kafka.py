@@ -80,8 +80,3 @@ async def read_to_end(
                 if record.offset < last[part]:
                     yield record
         waiting = {part for part in waiting if await consumer.position(part) < last[part]}
-
-
-async def partition_count(producer: AIOKafkaProducer, topic: str) -> int:
-    """Return how many partitions a topic has."""
-    return len(await producer.partitions_for(topic))

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from ecg.frame import Tick, encode
 from stream import topics
 from stream.health import Health
-from stream.kafka import Kafka, Send, durable, partition_count, producing
+from stream.kafka import Kafka, Send, durable, producing
 from stream.process import run_service
 from stream.settings import Settings
 
@@ -53,8 +53,8 @@ async def tick(kafka: Kafka, name: str, now_ns: Callable[[], int], speed: float,
     """
     sent = health.counter("ticks", "Ticks sent to each partition")
     seq = 0
+    partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
-        partitions = range(await partition_count(producer, topics.INPUT))
         while True:
             due_ns = (now_ns() // SECOND_NS + 1) * SECOND_NS
             while (left_ns := due_ns - now_ns()) > 0:

@@ -190,6 +190,15 @@ async def listed(kafka: Kafka) -> list[Found]:
     return found
 
 
+async def partitions(kafka: Kafka, topic: str) -> range:
+    """Return the partitions that a topic has; raises ConnectionError where it is not there."""
+    async with _admin(kafka) as admin:
+        described = await admin.describe_topics([topic])
+    if not described or not (count := len(described[0]["partitions"])):
+        raise ConnectionError(f"kafka has no topic {topic}: `vigil topics create` makes it")
+    return range(count)
+
+
 async def check(kafka: Kafka) -> list[str]:
     """Return what is wrong with the topics, a line each; nothing where a worker may start."""
     return faults(await listed(kafka))
