@@ -20,6 +20,7 @@ STOP_S = 10.0
 # Outside the range from which Linux takes the ports of outgoing connections: a port that is free now is then still free
 # when the service comes back to it after a restart.
 PORTS = range(20_000, 32_000)
+_given: set[int] = set()  # a port that was given may not be in use yet
 
 # Runs in the child before the service takes its place. The check closes the gap in which the parent may have died.
 CHILD = """
@@ -166,7 +167,8 @@ def _is_free(port: int) -> bool:
 def free_port() -> int:
     """Give a port on 127.0.0.1 that nobody uses now and that no outgoing connection will take."""
     for port in random.sample(PORTS, 100):
-        if _is_free(port):
+        if port not in _given and _is_free(port):
+            _given.add(port)
             return port
     raise ServiceError(f"no free port between {PORTS.start} and {PORTS.stop} on 127.0.0.1")
 

@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -111,6 +112,8 @@ def _kafka_configuration(data: Path, port: int, controller_port: int) -> str:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": data / "log",
         "auto.create.topics.enable": "false",
+        "broker.session.timeout.ms": 4000,  # for so long a broker that was killed is not let in again
+        "broker.heartbeat.interval.ms": 1000,
         "group.initial.rebalance.delay.ms": 0,
         "offsets.topic.num.partitions": 4,
         "offsets.topic.replication.factor": 1,
@@ -295,14 +298,14 @@ class _RunFolder:
     def __init__(self, cache: Path) -> None:
         self._runs = cache / "services"
         self._owner: IO[str] | None = None
-        self._folder = self._runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        self._folder = self._runs
 
     def __enter__(self) -> Path:
         self._runs.mkdir(parents=True, exist_ok=True)
         with (self._runs / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._prune()
-            self._folder.mkdir(exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=self._runs))
             self._owner = (self._folder / "owner").open("w")
             fcntl.flock(self._owner, fcntl.LOCK_EX)
         return self._folder
