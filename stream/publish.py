@@ -176,9 +176,7 @@ class Publisher:
         """Bring the newest vitals of each device to its bed; what was before them is of no interest here."""
         options = {"fetch_max_wait_ms": 200, "fetch_min_bytes": 65_536}
         async with reading(self._kafka, **options) as consumer:
-            parts = [
-                TopicPartition(topics.VITALS, p) for p in sorted(consumer.partitions_for_topic(topics.VITALS) or ())
-            ]
+            parts = [TopicPartition(topics.VITALS, p) for p in await topics.partitions(self._kafka, topics.VITALS)]
             ends = await consumer.end_offsets(parts)
             consumer.assign(parts)
             for part in parts:
