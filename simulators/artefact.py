@@ -88,7 +88,7 @@ def _muscle(rng: np.random.Generator, n: int, rate_hz: float, mains_hz: float) -
 
 
 def _motion(rng: np.random.Generator, n: int, rate_hz: float, mains_hz: float) -> NDArray:
-    slow = np.asarray(sosfilt(butter(1, (0.5, 10), "bandpass", fs=rate_hz, output="sos"), rng.standard_normal(n)))
+    slow = np.asarray(sosfilt(butter(2, (0.5, 10), "bandpass", fs=rate_hz, output="sos"), rng.standard_normal(n)))
     slow = slow / max(float(np.std(slow)), 1e-12)
     steps = np.where(rng.random(n) < 0.8 / rate_hz, rng.standard_normal(n) * 4, 0.0)
     jumps = sosfilt(np.array([[1.0, 0, 0, 1, -np.exp(-1 / (0.35 * rate_hz)), 0]]), steps)

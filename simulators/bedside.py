@@ -53,7 +53,8 @@ class Framer:
         self.session = session or f"s{t0_ns:x}"
         self._rate = Fraction(source.rate_hz).limit_denominator(1000)
         self._least = math.ceil(MIN_FRAME_S * source.rate_hz)
-        self.n = min(max(self._least, round(frame_s * source.rate_hz)), int(MAX_FRAME_S * source.rate_hz))
+        self._most = int(MAX_FRAME_S * source.rate_hz)
+        self.n = min(max(self._least, round(frame_s * source.rate_hz)), self._most)
 
     def cuts(self) -> Iterator[tuple[int, int, bool]]:
         """Give (first sample, samples, whether it is the last) of each frame; no frame is shorter than 40 ms."""
@@ -62,7 +63,7 @@ class Framer:
             left = self.n if total is None else total - first
             n = min(self.n, left)
             if n < left < n + self._least:
-                n = left // 2
+                n = left if left <= self._most else left // 2
             yield first, n, total is not None and n == left
             first += n
 

@@ -67,7 +67,7 @@ def normal_beat(rr_s: float, st_mv: float, p: bool) -> list[Wave]:
     if p:
         waves.append(Wave(-0.12 - 0.04 * min(rr_s, 1.0), 0.022, 0.022, (0.06, 0.12, -0.02)))
     if st_mv:
-        level = (0.25 * st_mv, 0.88 * st_mv, 0.0)
+        level = (0.17 * st_mv, 0.60 * st_mv, 0.0)  # the three overlap to 1.46 of one, a level of 1 in II
         waves += [Wave(at * stretch, 0.035, 0.035, level) for at in (0.11, 0.17, 0.23)]
     return waves
 

@@ -35,8 +35,8 @@ class Wearable:
         When the first burst comes, `burst_s` unless given.
     drift_ppm : float
         How much faster than it says its converter samples; its clock is kept right by the network.
-    late_frames : int
-        A late frame arrives after up to so many that follow it; see `reach`.
+    late_frames : int or None
+        A late frame arrives after up to so many that follow it; None: as many as the bound allows, see `reach`.
     late, lost, doubled : float
         The part of the frames that come late, never, and twice.
     seed : int
@@ -50,7 +50,7 @@ class Wearable:
     burst_s: float = 30.0
     first_burst_s: float | None = None
     drift_ppm: float = 40.0
-    late_frames: int = 2
+    late_frames: int | None = None
     late: float = 0.05
     lost: float = 0.0
     doubled: float = 0.02
@@ -58,7 +58,7 @@ class Wearable:
     session: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.late_frames <= reach(self.frame_s):
+        if self.late_frames is not None and not 0 <= self.late_frames <= reach(self.frame_s):
             raise ValueError(f"late_frames must be between 0 and {reach(self.frame_s)}, got {self.late_frames}")
         if abs(self.drift_ppm) > 1000:
             raise ValueError(f"drift_ppm must be between -1000 and 1000, got {self.drift_ppm}")
@@ -85,10 +85,10 @@ class Wearable:
         rng = np.random.default_rng(self.seed)
         framer = Framer(one_lead(self.source), self.device, self.t0_ns, self.frame_s, self.session)
         true_hz = self.source.rate_hz * (1 + self.drift_ppm * 1e-6)
-        sent_s = 0.0
+        sent_s, most = 0.0, reach(self.frame_s) if self.late_frames is None else self.late_frames
         for seq, (first, n, last) in enumerate(framer.cuts()):
             late, lost, doubled = (rng.random(3) < (self.late, self.lost, self.doubled)) & (not last)
-            delay = int(rng.integers(1, self.late_frames + 1)) if late and self.late_frames else 0
+            delay = int(rng.integers(1, most + 1)) if late and most else 0
             sent_s = max(self._leaves_s((first + n) / true_hz), sent_s + _AIR_S)
             frame = framer.frame(seq, first, n, last, self.t0_ns + round(first / true_hz * 1e9))
             for _ in range(0 if lost else 2 if doubled else 1):
