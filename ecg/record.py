@@ -178,6 +178,21 @@ def write_annotations(
         )
 
 
+def write_signals(path: str | Path, names: Sequence[str], mv: NDArray[np.float32], rate_hz: float) -> None:
+    """Write leads in millivolts, shape (n_leads, n_samples), as a WFDB record of 16 bits; NaN becomes a missing sample."""
+    path = Path(path)
+    with _wfdb() as wfdb:
+        wfdb.wrsamp(
+            path.name,
+            fs=rate_hz,
+            units=["mV"] * len(names),
+            sig_name=list(names),
+            p_signal=mv.T.astype(np.float64),
+            fmt=["16"] * len(names),
+            write_dir=str(path.parent),
+        )
+
+
 @contextmanager
 def _wfdb() -> Iterator[Any]:
     """Give wfdb, silent: under pandas 3.1 both its import and its reading of annotations warn."""

@@ -45,6 +45,9 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(bench_app, name="bench")
 app.add_typer(train_app, name="train")
 
+STARTED = time.monotonic()
+"""When this process began, near enough, so that the demo can say how long its first alert took."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Records = Annotated[Path | None, typer.Option("--records", help="Folder of record sets; else VIGIL_RECORDS.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", exists=True, file_okay=False)]
@@ -81,7 +84,7 @@ def demo(
     from stream.demo import run
 
     settings = read_settings()
-    raise SystemExit(run(settings, records or settings.records, beds, seconds, speed, json))
+    raise SystemExit(run(settings, records or settings.records, beds, seconds, speed, json, STARTED))
 
 
 @app.command()
@@ -123,18 +126,28 @@ def ward(ward: Ward = None) -> None:
 @app.command()
 def simulate(
     records: Records = None,
-    rhythm: Annotated[str | None, typer.Option(help="Play this rhythm from a generated heart instead.")] = None,
+    rhythm: Annotated[str, typer.Option(help="What a generated heart plays, where there are no records.")] = "sinus",
     beds: Annotated[int, typer.Option(min=1, max=5000)] = 8,
     speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Times real time.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 0.0,
-    fault: Annotated[str | None, typer.Option(help="What goes wrong: see `simulators/artefact`.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME[@SECOND][:DEVICE], as in stop@20.")] = None,
+    frame: Annotated[float, typer.Option(min=0.04, max=2.0, help="Seconds a frame.")] = 0.25,
 ) -> None:
     """Play devices into Kafka."""
-    from simulators.fleet import simulate as play
+    from simulators.clock import Clock
+    from simulators.fault import parse
+    from simulators.fleet import merged
+    from simulators.fleet import simulate as built
+    from simulators.send import send
     from stream.topics import INPUT
 
     settings = _served()
-    asyncio.run(play(_kafka(settings), INPUT, records or settings.records, rhythm, beds, speed, seconds, fault))
+    clock = Clock(time.time_ns(), speed)
+    faults = [parse(words) for words in fault or []]
+    fleet = built(beds, clock.start_ns, records or settings.records, rhythm, frame, faults=faults)
+    frames = merged(fleet, seconds * speed if seconds else None)
+    sent = asyncio.run(send(frames, settings.kafka or "", INPUT, clock=clock))
+    print(f"{sent.frames} frames, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.1f} s; late p99 {sent.late_p99_s:.3f} s")
 
 
 @app.command()
@@ -232,7 +245,7 @@ def setup(
 ) -> None:
     """Put clinical settings and the network's weights into force, on every partition."""
     from stream.client import put_weights, send_setup
-    from stream.weights import read_weights
+    from stream.nets import read_weights
 
     async def send() -> str | None:
         sha = None if net == "none" else await put_weights(_kafka(settings), read_weights(net))
@@ -263,7 +276,7 @@ def analyze(
     """Run one record through the pipeline, without a server."""
     from ecg.record import read
     from stream import analyze as runner
-    from stream.weights import load_nets
+    from stream.nets import load_nets
 
     recording = read(record)
     t0_ns = runner.EPOCH_NS if t0_ns is None else t0_ns
@@ -288,7 +301,7 @@ def check(
     services: Annotated[bool, typer.Option("--services", help="Connect to Kafka and Redis, too.")] = False,
 ) -> None:
     """Check the settings of the environment, the shipped weights and, if asked, the connections."""
-    from stream.weights import load_nets
+    from stream.nets import load_nets
 
     settings = read_settings()
     print(f"kafka {settings.kafka or 'embedded'}; redis {'named' if settings.redis else 'embedded'}")

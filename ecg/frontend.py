@@ -1,0 +1,232 @@
+"""The array stages of the pipeline: from device samples of many beds to clean leads, beats, fibrillation and quality.
+
+Beds are taken together as padded arrays; each bed's results depend on its own samples alone, whatever the batch and
+whatever the chunks that they came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.beats import Beats
+from ecg.fibrillation import Fibrillation
+from ecg.quality import Quality
+from ecg.resample import Resampler
+from ecg.wavelet import Denoiser
+
+Signal = NDArray[np.float32]
+_NOTHING: Signal = np.empty((0, 0), np.float32)
+
+
+class Chunk(NamedTuple):
+    """What one bed brings to a batch: `mv` float32 (n_leads, n) at the device's rate, NaN where missing or off.
+
+    `first` is the number of clean-clock samples (250 Hz) that the bed's resampler gave before this chunk, and `off` the
+    runs (lead, first, end) on that clock during which an electrode was off. `last` ends the session: the filters give
+    what they still hold.
+    """
+
+    bed: int
+    mv: NDArray[np.float32]
+    first: int
+    off: Sequence[tuple[int, int, int]] = ()
+    last: bool = False
+
+
+class Analysis(NamedTuple):
+    """What one bed gets back.
+
+    `clean` is float32 (n_leads, m) at 250 Hz, the samples that follow the ones given before; `beats` and `fibrillation`
+    are structured arrays (see those modules); `quality` lists (second, verdict per lead) in order.
+    """
+
+    clean: NDArray[np.float32]
+    beats: NDArray[np.void]
+    fibrillation: NDArray[np.void]
+    quality: list[tuple[int, tuple[int, ...]]]
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    rate_hz: float
+    streams: tuple[int, ...]
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    rate_hz: float
+    resampler: list[bytes]
+    denoiser: list[bytes]
+    quality: list[bytes]
+    beats: bytes
+    fibrillation: bytes
+
+
+class FrontEnd:
+    """Resampling, denoising, quality, beats and fibrillation of many beds, a row a bed and a row a lead."""
+
+    def __init__(self) -> None:
+        self._resampler, self._denoiser, self._quality = Resampler(), Denoiser(), Quality()
+        self._beats, self._fibrillation = Beats(), Fibrillation()
+        self._layouts: dict[int, _Layout] = {}
+        self._free_streams: list[int] = []
+        self._free_beds: list[int] = []
+        self._n_streams = self._n_beds = 0
+
+    def open(self, rate_hz: float, n_leads: int) -> int:
+        """Give a bed its rows, as before its first sample, and return its number."""
+        bed = self._take_bed()
+        layout = self._layouts[bed] = _Layout(rate_hz, tuple(self._take_stream() for _ in range(n_leads)))
+        for stream in layout.streams:
+            self._resampler.reset(stream, rate_hz)
+            self._denoiser.reset(stream)
+            self._quality.reset(stream)
+        self._beats.reset(bed)
+        self._fibrillation.reset(bed)
+        return bed
+
+    def close(self, bed: int) -> None:
+        """Take a bed's rows back."""
+        self._free_streams.extend(self._layouts.pop(bed).streams)
+        self._free_beds.append(bed)
+
+    def raw_after(self, bed: int, n_samples: int) -> int:
+        """Return how many samples at 250 Hz there are after `n_samples` of the device since the bed was opened."""
+        return self._resampler.outputs(n_samples, self._layouts[bed].rate_hz)
+
+    def clean_after(self, bed: int, n_samples: int, *, last: bool) -> int:
+        """Return how many clean samples there are after `n_samples` of the device since the bed was opened."""
+        rate_hz = self._layouts[bed].rate_hz
+        if last:
+            return self._resampler.outputs(n_samples, rate_hz, flushed=True)
+        return max(0, self._resampler.outputs(n_samples, rate_hz) - self._denoiser.delay)
+
+    def feed(self, chunks: Sequence[Chunk]) -> list[Analysis]:
+        """Take the next samples of some beds, each at most once; return an Analysis for each, in the same order."""
+        raw = self._resample(chunks)
+        quality = self._judge(chunks, raw)
+        clean = self._denoise(chunks, raw)
+        beats = self._per_bed(self._beats, chunks, clean)
+        fibrillation = self._per_bed(self._fibrillation, chunks, clean)
+        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, strict=True)]
+
+    def snapshot(self, bed: int) -> bytes:
+        """Return a bed's rows as bytes."""
+        rate_hz, streams = self._layouts[bed].rate_hz, self._layouts[bed].streams
+        return msgspec.msgpack.encode(
+            _Kept(
+                rate_hz,
+                [self._resampler.snapshot(s) for s in streams],
+                [self._denoiser.snapshot(s) for s in streams],
+                [self._quality.snapshot(s) for s in streams],
+                self._beats.snapshot(bed),
+                self._fibrillation.snapshot(bed),
+            )
+        )
+
+    def restore(self, kept: bytes) -> int:
+        """Open a bed with the rows that `snapshot` returned."""
+        state = msgspec.msgpack.decode(kept, type=_Kept)
+        bed = self.open(state.rate_hz, len(state.resampler))
+        for at, stream in enumerate(self._layouts[bed].streams):
+            self._resampler.restore(stream, state.resampler[at])
+            self._denoiser.restore(stream, state.denoiser[at])
+            self._quality.restore(stream, state.quality[at])
+        self._beats.restore(bed, state.beats)
+        self._fibrillation.restore(bed, state.fibrillation)
+        return bed
+
+    def _resample(self, chunks: Sequence[Chunk]) -> list[Signal]:
+        """Bring every chunk to 250 Hz; beds of one rate go together."""
+        raw: list[Signal] = [_NOTHING] * len(chunks)
+        rates = [self._layouts[chunk.bed].rate_hz for chunk in chunks]
+        for rate_hz in sorted(set(rates)):
+            members = [i for i, rate in enumerate(rates) if rate == rate_hz]
+            together = [(self._layouts[chunks[i].bed].streams, chunks[i].mv) for i in members]
+            for i, signal in zip(members, _per_stream(self._resampler.feed, together), strict=True):
+                raw[i] = signal
+        return self._with_tails(chunks, raw, self._resampler)
+
+    def _denoise(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[Signal]:
+        together = [(self._layouts[chunk.bed].streams, signal) for chunk, signal in zip(chunks, raw, strict=True)]
+        return self._with_tails(chunks, _per_stream(self._denoiser.feed, together), self._denoiser)
+
+    def _with_tails(self, chunks: Sequence[Chunk], signals: list[Signal], stage: Resampler | Denoiser) -> list[Signal]:
+        """Add what a stage still holds where a session ends."""
+        out = []
+        for chunk, signal in zip(chunks, signals, strict=True):
+            if chunk.last:
+                tail = np.stack([stage.flush(stream) for stream in self._layouts[chunk.bed].streams])
+                signal = np.concatenate([signal, tail], axis=1)
+            out.append(signal)
+        return out
+
+    def _judge(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[list[tuple[int, tuple[int, ...]]]]:
+        """Return the verdicts of the seconds that ended: (second, verdict per lead)."""
+        rows, x, count = _padded(
+            [(self._layouts[c.bed].streams, signal) for c, signal in zip(chunks, raw, strict=True)]
+        )
+        off = np.zeros(x.shape, np.bool_)
+        at = 0
+        for chunk, signal in zip(chunks, raw, strict=True):
+            for lead, first, end in chunk.off:
+                off[at + lead, max(0, first - chunk.first) : max(0, end - chunk.first)] = True
+            at += len(signal)
+        verdicts = iter(self._quality.feed(rows, x, count, off))
+        judged = []
+        for signal in raw:
+            leads = [next(verdicts) for _ in signal]
+            judged.append(
+                [(seconds[0][0], tuple(int(code) for _, code in seconds)) for seconds in zip(*leads, strict=True)]
+            )
+        return judged
+
+    def _per_bed(
+        self, stage: Beats | Fibrillation, chunks: Sequence[Chunk], clean: list[Signal]
+    ) -> list[NDArray[np.void]]:
+        leads = np.array([len(signal) for signal in clean], np.int64)
+        count = np.array([signal.shape[1] for signal in clean], np.int64)
+        x = np.full((len(clean), leads.max(initial=0), count.max(initial=0)), np.nan, np.float32)
+        for i, signal in enumerate(clean):
+            x[i, : leads[i], : count[i]] = signal
+        return stage.feed(np.array([chunk.bed for chunk in chunks], np.int64), x, leads, count)
+
+    def _take_bed(self) -> int:
+        if self._free_beds:
+            return self._free_beds.pop()
+        self._n_beds += 1
+        return self._n_beds - 1
+
+    def _take_stream(self) -> int:
+        if self._free_streams:
+            return self._free_streams.pop()
+        self._n_streams += 1
+        return self._n_streams - 1
+
+
+_Feed = Callable[[NDArray[np.int64], Signal, NDArray[np.int64]], tuple[Signal, NDArray[np.int64]]]
+
+
+def _padded(signals: Sequence[tuple[tuple[int, ...], Signal]]) -> tuple[NDArray[np.int64], Signal, NDArray[np.int64]]:
+    """Lay the leads of many beds under each other: rows, samples padded to one width, and how many are valid."""
+    rows = np.array([stream for streams, _ in signals for stream in streams], np.int64)
+    count = np.repeat([x.shape[1] for _, x in signals], [len(x) for _, x in signals]).astype(np.int64)
+    padded = np.zeros((len(rows), count.max(initial=0)), np.float32)
+    at = 0
+    for _, x in signals:
+        padded[at : at + len(x), : x.shape[1]] = x
+        at += len(x)
+    return rows, padded, count
+
+
+def _per_stream(feed: _Feed, signals: Sequence[tuple[tuple[int, ...], Signal]]) -> list[Signal]:
+    """Run one per-lead stage over many beds; return each bed's new samples, shape (n_leads, m)."""
+    y, m = feed(*_padded(signals))
+    out, at = [], 0
+    for streams, _ in signals:
+        out.append(y[at : at + len(streams), : m[at] if streams else 0].copy())
+        at += len(streams)
+    return out

@@ -1,0 +1,5 @@
+"""`python -m stream` is `vigil`."""
+
+from stream.cli import main
+
+main()

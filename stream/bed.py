@@ -1,0 +1,513 @@
+"""One device and its patient: what was heard in order, the rules, the alarms, and the alerts that come of them.
+
+Everything here is sequential and pure: entries in the order of the log go in, alerts and vitals come out. The array
+stages have run before, for many beds together; what they found waits here until its sample's time has come.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from enum import Enum
+from importlib.metadata import version
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg import alert as message
+from ecg.alarm import Alarm, Transition
+from ecg.alert import Alert, Evidence, Source, Vitals
+from ecg.beats import BEAT
+from ecg.clinical import Settings
+from ecg.condition import CONDITIONS, Finding
+from ecg.fibrillation import FIBRILLATION
+from ecg.frame import Command, Setup, Tick
+from ecg.frontend import Analysis
+from ecg.quality import Verdict
+from ecg.resample import ANALYSIS_HZ
+from ecg.rhythm import STEP, Rhythm, Step
+from ecg.timeline import Piece, Timeline
+from ecg.window import Windows
+from model.risk import RiskLevel
+
+SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
+SNAPSHOT_EVERY_NS = 5_000_000_000
+CHECKPOINT_EVERY_NS = 600_000_000_000
+STRIP_BEFORE_NS, STRIP_AFTER_NS = 6_000_000_000, 4_000_000_000
+NOTE_HOLDS_NS = 10_000_000_000
+"""How long a gap in the data or a step of the device's clock stays on the board."""
+REMEMBERED_S = 60
+"""Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
+BAD_FRAMES = 10
+"""Frames in a row that could not be accepted, after which the device itself is alarmed on."""
+
+
+class Arrival(Enum):
+    """A frame came: one that was taken, or one that could not be accepted."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
+class Heard(NamedTuple):
+    """One entry of a device's log, in order: that a frame came, the pieces of samples it released, a tick, ..."""
+
+    offset: int
+    what: Piece | Tick | Command | Setup | Arrival
+
+
+class Given(NamedTuple):
+    """What a bed gives back: alerts (offset, ordinal, bytes), vitals, and refused commands (offset, reason)."""
+
+    alerts: list[tuple[int, int, bytes]]
+    vitals: list[bytes]
+    refused: list[tuple[int, str]]
+
+
+class State(msgspec.Struct):
+    """What a bed remembers beside its timeline, rules and alarms.
+
+    `tick_ns` is the ward's time, and `frame_tick_ns` what it was at the last frame, both in the order of the log;
+    `arrived_tick_ns` is the latter as of the whole batch. `now_ns` is the bed's own event time, `anchor_ns` that of
+    sample 0; `offsets` has the input offset of each of the last seconds.
+    """
+
+    covers: int = -1
+    setup: Setup | None = None
+    tick_ns: int = 0
+    frame_tick_ns: int = 0
+    arrived_tick_ns: int = 0
+    now_ns: int = 0
+    anchor_ns: int = 0
+    leads: tuple[str, ...] = ()
+    rate_hz: float = 0.0
+    n_in: int = 0
+    clean_end: int = 0
+    step_end: int = 0
+    off: list[tuple[int, int, int]] = []
+    offset: int = -1
+    offsets: list[int] = []
+    ordinal: int = 0
+    chain: str = ""
+    quality: tuple[int, ...] = ()
+    probabilities: dict[str, float] | None = None
+    gap_s: float = 0.0
+    gap_until_ns: int = 0
+    skew_s: float = 0.0
+    skew_until_ns: int = 0
+    bad_frames: int = 0
+    beats: str = ""
+    rhythm: str = "starting"
+    heart_rate_bpm: float | None = None
+    risk_onset_ns: int = 0
+    risk_n: int = 0
+    nonces: dict[str, int] = {}
+    snapshot_slot: int = -1
+    checkpoint_slot: int = -1
+
+
+class _Pending:
+    """What the array stages found and the rules have not yet reached, in order of time."""
+
+    def __init__(self) -> None:
+        self.beats: NDArray[np.void] = np.empty(0, BEAT)
+        self.fibrillation: NDArray[np.void] = np.empty(0, FIBRILLATION)
+        self.quality: list[tuple[int, tuple[int, ...]]] = []
+        self.probabilities: list[tuple[int, dict[str, float]]] = []
+        self.trace: NDArray[np.float32] = np.empty(0, np.float32)
+
+    def add(self, analysis: Analysis, probabilities: list[tuple[int, dict[str, float]]]) -> None:
+        self.beats = np.concatenate([self.beats, analysis.beats])
+        self.fibrillation = np.concatenate([self.fibrillation, analysis.fibrillation])
+        self.quality += analysis.quality
+        self.probabilities += probabilities
+        self.trace = np.concatenate([self.trace, analysis.clean[0]])
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """A bed as it lies in a snapshot."""
+
+    schema: int
+    device: str
+    state: State
+    timeline: bytes
+    windows: bytes
+    rhythm: bytes
+    alarm: bytes
+    risk: bytes
+    front: bytes | None
+    beats: bytes
+    fibrillation: bytes
+    quality: list[tuple[int, tuple[int, ...]]]
+    probabilities: list[tuple[int, dict[str, float]]]
+    trace: bytes
+
+
+SCHEMA = 1
+
+
+class Bed:
+    """One device and its patient.
+
+    Parameters
+    ----------
+    device, topic, partition : str, str, int
+        Whose log this is, and where it lies.
+    setup : Setup
+        In force when the device was first heard of.
+    tick_ns : int
+        Ward's time then.
+    """
+
+    def __init__(self, device: str, topic: str, partition: int, setup: Setup, tick_ns: int) -> None:
+        self.device, self.topic, self.partition = device, topic, partition
+        self.state = State(setup=setup, tick_ns=tick_ns, frame_tick_ns=tick_ns)
+        self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
+        self.windows = Windows(0)
+        self.front: int | None = None
+        self._pending = _Pending()
+        self._given = Given([], [], [])
+
+    @property
+    def setup(self) -> Setup:
+        """The setup in force for this device."""
+        assert self.state.setup is not None
+        return self.state.setup
+
+    def restart(self, piece: Piece, leads: tuple[str, ...]) -> None:
+        """Begin a new stretch of samples: a new session, other leads, or the far side of a long gap."""
+        state = self.state
+        state.leads, state.rate_hz = leads, piece.rate_hz
+        state.n_in = state.clean_end = state.step_end = 0
+        state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
+        self.windows, self._pending = Windows(len(leads)), _Pending()
+        self.rhythm = Rhythm(leads)
+
+    def consume(
+        self,
+        heard: list[Heard],
+        ends: Mapping[int, int],
+        analysis: Analysis | None,
+        probabilities: list[tuple[int, dict[str, float]]],
+    ) -> Given:
+        """Go through entries in order; `ends` gives, by a piece's index, the clean samples there are after it."""
+        self._given = Given([], [], [])
+        if analysis is not None:
+            self._pending.add(analysis, probabilities)
+        for at, (offset, what) in enumerate(heard):
+            if offset != self.state.offset:
+                self.state.offset, self.state.ordinal = offset, 0
+            match what:
+                case Piece():
+                    self._piece(what, ends[at])
+                case Tick():
+                    self._tick(what)
+                case Command():
+                    self._command(what)
+                case Setup():
+                    self._set_up(what)
+                case Arrival.GOOD:
+                    self.state.frame_tick_ns, self.state.bad_frames = self.state.tick_ns, 0
+                case Arrival.BAD:
+                    self.state.bad_frames += 1
+        return self._given
+
+    def _set_up(self, setup: Setup) -> None:
+        self.state.setup = setup
+        if setup.weights.get("net") is None:
+            self.state.probabilities = None
+
+    def _piece(self, piece: Piece, clean_end: int) -> None:
+        state = self.state
+        state.anchor_ns = piece.t_ns - round(piece.first * 1e9 / piece.rate_hz)
+        state.clean_end = clean_end
+        for kind, seconds in piece.notes:
+            if kind == "gap":
+                state.gap_s, state.gap_until_ns = seconds, piece.t_ns + NOTE_HOLDS_NS
+            else:
+                state.skew_s, state.skew_until_ns = seconds, piece.t_ns + NOTE_HOLDS_NS
+        while state.step_end + STEP <= clean_end:
+            state.step_end += STEP
+            self._step(state.step_end)
+
+    def _step(self, end: int) -> None:
+        """Decide at one place of the step grid, from all that was known by then and nothing later."""
+        state, pending = self.state, self._pending
+        state.now_ns = max(state.now_ns, state.anchor_ns + end * SAMPLE_NS)
+        if end % ANALYSIS_HZ < STEP:
+            state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
+        n = int(np.searchsorted(pending.beats["confirmed"], end))
+        beats, pending.beats = pending.beats[:n], pending.beats[n:]
+        n = int(np.searchsorted(pending.fibrillation["end"], end, side="right"))
+        fibrillation, pending.fibrillation = pending.fibrillation[:n], pending.fibrillation[n:]
+        while pending.quality and (pending.quality[0][0] + 1) * ANALYSIS_HZ <= end:
+            state.quality = pending.quality.pop(0)[1]
+        while pending.probabilities and pending.probabilities[0][0] <= end:
+            state.probabilities = pending.probabilities.pop(0)[1]
+        step = self.rhythm.step(end, state.now_ns, beats, fibrillation, self._off(end), self._settings())
+        self._remember(step, beats)
+        self._announce([*step.findings, *self._technical()])
+        if end % ANALYSIS_HZ == 0:
+            self._second(end)
+
+    def _off(self, end: int) -> int:
+        """Return a bit for each lead whose electrode is off at the end of a step."""
+        self.state.off = [run for run in self.state.off if run[2] > end - STEP]
+        bits = 0
+        for lead, first, last in self.state.off:
+            if first < end <= last:
+                bits |= 1 << lead
+        return bits
+
+    def _settings(self) -> Settings:
+        return self.setup.settings.with_limits(self.alarm.limits)
+
+    def _remember(self, step: Step, beats: NDArray[np.void]) -> None:
+        self.state.rhythm, self.state.heart_rate_bpm = step.rhythm, step.heart_rate_bpm
+        if len(beats):
+            said = [f"{chr(beat['label'])}{beat['rr_s']:.2f}" for beat in beats]
+            self.state.beats = " ".join([*self.state.beats.split(), *said][-12:])
+
+    def _technical(self) -> list[Finding]:
+        """Return what the service itself must say about this bed at its present time."""
+        state, found = self.state, []
+        if state.now_ns < state.gap_until_ns:
+            onset_ns = state.gap_until_ns - NOTE_HOLDS_NS
+            found.append(Finding("data_gap", onset_ns, state.gap_s, 0.0, "s", f"{state.gap_s:.2f} s missing", ()))
+        if state.now_ns < state.skew_until_ns:
+            onset_ns = state.skew_until_ns - NOTE_HOLDS_NS
+            found.append(Finding("clock_skew", onset_ns, state.skew_s, 0.0, "s", "device clock stepped back", ()))
+        if self.setup.weights.get("net") is None:
+            found.append(Finding("rules_alone", state.now_ns, None, None, "", "the setup names no network", ()))
+        if state.bad_frames >= BAD_FRAMES:
+            trace = "frames in a row that could not be accepted"
+            found.append(Finding("bad_frames", state.now_ns, state.bad_frames, BAD_FRAMES, "frames", trace, ()))
+        return found
+
+    def _second(self, end: int) -> None:
+        """Once a second: the risk level, and what the board shows."""
+        state = self.state
+        trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
+        names = {name: Verdict(code).name.lower() for name, code in zip(state.leads, state.quality, strict=False)}
+        bad = not any(code == Verdict.GOOD for code in state.quality)
+        changed = self.risk.step(
+            state.now_ns, state.probabilities, state.heart_rate_bpm, self.alarm.active(), bad, bool(state.probabilities)
+        )
+        if changed is not None:
+            self._risk_changed()
+        self._given.vitals.append(self._vitals(state.rhythm, state.heart_rate_bpm, names, _sparkline(trace)))
+
+    def _tick(self, tick: Tick) -> None:
+        """Silence is judged by the ward's clock, from the last frame's place in the log."""
+        state = self.state
+        if not state.tick_ns:
+            state.frame_tick_ns = tick.time_ns
+        state.tick_ns = max(state.tick_ns, tick.time_ns)
+        silent_ns = state.tick_ns - state.frame_tick_ns
+        limit_s = self._settings().no_data_s
+        state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= state.tick_ns}
+        if silent_ns <= limit_s * 1e9 or not (self.alarm.admitted or state.n_in):
+            return
+        state.now_ns = max(state.now_ns, state.tick_ns) if not state.n_in else state.now_ns + 1_000_000_000
+        onset_ns = state.now_ns - silent_ns
+        trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
+        silence = Finding("no_data", onset_ns, silent_ns / 1e9, limit_s, "s", trace, ())
+        self._announce([silence, *self._technical()])
+        state.rhythm, state.heart_rate_bpm, state.quality = "no data", None, ()
+        self._given.vitals.append(self._vitals("no data", None, {}, ()))
+
+    def _command(self, command: Command) -> None:
+        state = self.state
+        if state.tick_ns > command.expires_ns:
+            self._given.refused.append((state.offset, "expires_ns must not lie before the ward's time"))
+        elif command.nonce in state.nonces:
+            self._given.refused.append((state.offset, f"nonce must be new, got {command.nonce!r} again"))
+        else:
+            state.nonces = {**state.nonces, command.nonce: command.expires_ns}
+            state.now_ns = state.now_ns or state.tick_ns
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        try:
+            transitions = self.alarm.command(self.state.now_ns, command.do)
+        except ValueError as error:
+            self._given.refused.append((self.state.offset, str(error)))
+            return
+        for transition in transitions:
+            self._alert(transition)
+
+    def _announce(self, findings: list[Finding]) -> None:
+        for transition in self.alarm.feed(self.state.now_ns, findings):
+            self._alert(transition)
+
+    def _alert(self, transition: Transition) -> None:
+        """Put an alert together from what the alarm decided and what the bed knows."""
+        state, condition = self.state, CONDITIONS[transition.condition]
+        evidence = Evidence(
+            trace=transition.trace,
+            beats=state.beats,
+            probabilities=state.probabilities or {},
+            quality={n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)},
+            leads=transition.leads,
+            strip=(transition.onset_ns - STRIP_BEFORE_NS, state.now_ns + STRIP_AFTER_NS),
+        )
+        self._publish(
+            ward=transition.ward,
+            bed=transition.bed,
+            episode=transition.episode,
+            n=transition.n,
+            condition=condition.name,
+            code=condition.code,
+            priority=condition.priority,
+            text=transition.text,
+            phase=transition.phase,
+            presence=transition.presence,
+            onset_ns=transition.onset_ns,
+            value=None if transition.value is None else round(float(transition.value), 3),
+            limit=None if transition.limit is None else round(float(transition.limit), 3),
+            unit=transition.unit,
+            evidence=evidence,
+        )
+
+    def _risk_changed(self) -> None:
+        """Each change of the bed's risk level is an entry of the alert topic."""
+        state, condition = self.state, CONDITIONS["risk_level"]
+        first = state.risk_n == 0
+        state.risk_onset_ns = state.risk_onset_ns or state.now_ns
+        risk = self.risk.current
+        assert risk is not None
+        self._publish(
+            ward=self.alarm.ward,
+            bed=self.alarm.bed,
+            episode=message.episode_id(self.device, condition.name, state.risk_onset_ns),
+            n=state.risk_n,
+            condition=condition.name,
+            code=condition.code,
+            priority=condition.priority,
+            text=condition.text.format(level=risk.level),
+            phase="start" if first else "update",
+            presence="on",
+            onset_ns=state.now_ns,
+            value=risk.probability,
+            limit=None,
+            unit="probability",
+            evidence=Evidence(
+                trace="; ".join(risk.reasons), probabilities=state.probabilities or {}, beats=state.beats
+            ),
+        )
+        state.risk_n += 1
+
+    def _publish(self, **fields: object) -> None:
+        state = self.state
+        net = self.setup.weights.get("net")
+        alert = msgspec.convert(
+            {
+                **fields,
+                "id": message.alert_id(str(fields["episode"]), int(str(fields["n"]))),
+                "ordinal": state.ordinal,
+                "chain": state.chain,
+                "device": self.device,
+                "decided_ns": state.now_ns,
+                "risk": self.risk.current,
+                "source": Source(self.topic, self.partition, self._first_offset(fields["onset_ns"]), state.offset),
+                "weights_sha256": () if net is None else (net,),
+                "settings_sha256": self._settings().sha256(),
+                "version": VERSION,
+            },
+            Alert,
+        )
+        value = message.encode(alert)
+        self._given.alerts.append((state.offset, state.ordinal, value))
+        state.chain, state.ordinal = message.chain_hash(value), state.ordinal + 1
+
+    def _first_offset(self, onset_ns: object) -> int:
+        """Return the first input offset of the evidence, as far back as offsets are remembered."""
+        state = self.state
+        assert isinstance(onset_ns, int)
+        seconds_ago = max(0, (state.now_ns - onset_ns) // 1_000_000_000 + 1)
+        return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
+
+    def _vitals(self, rhythm: str, rate: float | None, quality: dict[str, str], trace: tuple[float, ...]) -> bytes:
+        rate = None if rate is None else round(rate, 1)
+        return message.encode(
+            Vitals(
+                self.device,
+                self.alarm.bed,
+                self.alarm.ward,
+                self.state.now_ns,
+                rate,
+                rhythm,
+                quality,
+                self.risk.current,
+                self.alarm.active(),
+                trace,
+            )
+        )
+
+    def snapshot(self, front: bytes | None) -> bytes:
+        """Return the whole bed as bytes; `front` is what the array stages hold of it."""
+        pending = self._pending
+        return msgspec.msgpack.encode(
+            Kept(
+                SCHEMA,
+                self.device,
+                self.state,
+                self.timeline.snapshot(),
+                self.windows.snapshot(),
+                self.rhythm.snapshot(),
+                self.alarm.snapshot(),
+                self.risk.snapshot(),
+                front,
+                pending.beats.tobytes(),
+                pending.fibrillation.tobytes(),
+                pending.quality,
+                pending.probabilities,
+                pending.trace.tobytes(),
+            )
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Take over what a snapshot holds, but for the array stages."""
+        self.state = kept.state
+        self.timeline.restore(kept.timeline)
+        self.windows = Windows(len(kept.state.leads))
+        self.windows.restore(kept.windows)
+        self.rhythm = Rhythm(kept.state.leads)
+        self.rhythm.restore(kept.rhythm)
+        self.alarm.restore(kept.alarm)
+        self.risk.restore(kept.risk)
+        self._pending.beats = np.frombuffer(kept.beats, BEAT)
+        self._pending.fibrillation = np.frombuffer(kept.fibrillation, FIBRILLATION)
+        self._pending.quality, self._pending.probabilities = kept.quality, kept.probabilities
+        self._pending.trace = np.frombuffer(kept.trace, np.float32)
+
+    def snapshot_due(self) -> bool:
+        """Say whether the bed has come to its next place of the 5-s grid, of its own time or of the ward's."""
+        slot = self._slot(SNAPSHOT_EVERY_NS)
+        due, self.state.snapshot_slot = slot != self.state.snapshot_slot, slot
+        return due
+
+    def checkpoint_due(self) -> bool:
+        """Say the same of the ten-minute grid of checkpoints, from which replay starts."""
+        slot = self._slot(CHECKPOINT_EVERY_NS)
+        due, self.state.checkpoint_slot = slot != self.state.checkpoint_slot, slot
+        return due
+
+    def _slot(self, every_ns: int) -> int:
+        """Beds are staggered over the grid by their names."""
+        shift = zlib.crc32(self.device.encode()) % 1000 * every_ns // 1000
+        return (max(self.state.now_ns, self.state.tick_ns) + shift) // every_ns
+
+
+VERSION = version("vigil-ecg")
+
+
+def _sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:
+    """Bring one second of a lead to 25 values, each the farthest from zero of its ten."""
+    blocks = np.nan_to_num(trace[: len(trace) // 10 * 10]).reshape(-1, 10)
+    if not len(blocks):
+        return ()
+    peaks = blocks[np.arange(len(blocks)), np.abs(blocks).argmax(axis=1)]
+    return tuple(round(float(v), 3) for v in peaks)
