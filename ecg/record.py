@@ -179,7 +179,7 @@ def write_annotations(
 
 
 def write_signals(path: str | Path, names: Sequence[str], mv: NDArray[np.float32], rate_hz: float) -> None:
-    """Write leads in millivolts, shape (n_leads, n_samples), as a WFDB record of 16 bits; NaN becomes a missing sample."""
+    """Write leads in millivolts, shape (n_leads, n_samples), as a 16-bit WFDB record; NaN marks a missing sample."""
     path = Path(path)
     with _wfdb() as wfdb:
         wfdb.wrsamp(
