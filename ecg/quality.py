@@ -45,6 +45,7 @@ WANDER_MV, WANDER_SHARE = 1.0, 0.45
 """Step between the means of a second's halves: at least so much, and so much of the smooth peak to peak."""
 
 _N = ANALYSIS_HZ
+_LIMIT_MV = np.float32(10_000.0)
 _SMOOTH = 5
 _PARTS = 10
 _RANK = 3
@@ -92,7 +93,7 @@ class Quality:
         rows : ndarray of int64, shape (n,)
             Rows of the streams, each at most once.
         raw : ndarray of float32, shape (n, width)
-            Samples at 250 Hz in mV before any denoising; NaN where missing. Only `raw[i, :count[i]]` is read.
+            Samples at 250 Hz in mV before any denoising; NaN where missing, as is what lies beyond 10 V. Only `raw[i, :count[i]]` is read.
         count : ndarray of int64, shape (n,)
             Samples given of each stream.
         off : ndarray of bool, shape (n, width), optional
@@ -166,11 +167,11 @@ def _fill(x):  # pyright: ignore
     """Hold the last value where samples are missing, the first one before it, and return how many are."""
     missing, last = 0, np.float32(0)
     for k in range(_N):
-        if abs(x[k]) < np.inf:
+        if abs(x[k]) < _LIMIT_MV:
             last = x[k]
             break
     for k in range(_N):
-        if abs(x[k]) < np.inf:
+        if abs(x[k]) < _LIMIT_MV:
             last = x[k]
         else:
             x[k] = last
