@@ -93,7 +93,8 @@ class Quality:
         rows : ndarray of int64, shape (n,)
             Rows of the streams, each at most once.
         raw : ndarray of float32, shape (n, width)
-            Samples at 250 Hz in mV before any denoising; NaN where missing, as is what lies beyond 10 V. Only `raw[i, :count[i]]` is read.
+            Samples at 250 Hz in mV before any denoising; NaN where missing; beyond 10 V is missing too.
+            Only `raw[i, :count[i]]` is read.
         count : ndarray of int64, shape (n,)
             Samples given of each stream.
         off : ndarray of bool, shape (n, width), optional
