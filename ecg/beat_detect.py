@@ -1,0 +1,265 @@
+"""Where the beats are: a vote of all leads, peak by peak; thresholds follow each lead's own beats and noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ecg.beat_shape import measure, recognise
+from ecg.beat_state import BOX, LABELS, POINTS, RECENT, RING, SHAPE_LEADS, TEMPLATES
+
+LEARNING = 400
+HOLD = 40
+DELAY = 19
+SHAPE_DELAY = 2
+"""Samples by which the shape lags behind the lead."""
+SPIKE_MV = 0.3
+"""A sample that stands out from both its neighbours by more is cut to this: a pacer's spike, no heart."""
+REFRACTORY = 50
+T_WINDOW = 100
+FLOOR_MV = 0.012
+SMALLEST_MV = 0.16
+MAX_LAG = 330
+
+
+@njit(cache=True)
+def _filter(q, value_mv, box_at):
+    """Take one sample of a lead; returns its shape (1-35 Hz), and leaves the energy of its QRS band (5-20 Hz) in q."""
+    if not math.isfinite(value_mv):
+        v = q.held_mv
+        q.blind = 60
+    else:
+        if q.blind == 60 or math.isnan(q.offset_mv):
+            q.offset_mv = value_mv - q.held_mv
+        v = min(500.0, max(-500.0, value_mv - q.offset_mv))
+        if q.blind > 0:
+            q.blind -= 1
+    least, most = min(v, q.older_mv) - SPIKE_MV, max(v, q.older_mv) + SPIKE_MV
+    q.older_mv, v, q.held_mv = q.held_mv, min(most, max(least, q.held_mv)), v
+    low = q.low_z
+    y = 0.99128002 * v + low[0]
+    low[0] = -0.99128002 * v + 0.98256004 * y
+    v = 0.11735104 * y + low[1]
+    low[1] = 0.23470207 * y + 0.82523238 * v + low[2]
+    low[2] = 0.11735104 * y - 0.29463653 * v
+    band = q.band_z
+    y = 0.91496914 * v + band[0]
+    band[0] = -1.82993829 * v + 1.82269493 * y + band[1]
+    band[1] = 0.91496914 * v - 0.83718165 * y
+    w = 0.0461318 * y + band[2]
+    band[2] = 0.0922636 * y + 1.30728503 * w + band[3]
+    band[3] = 0.0461318 * y - 0.49181224 * w
+    size = np.float32(abs(w))
+    q.box_sum += size - q.box[box_at]
+    q.box[box_at] = size
+    q.energy = max(0.0, q.box_sum / BOX)
+    return v
+
+
+@njit(cache=True)
+def _ranked(values, n, rank):
+    kept = np.sort(values[: min(n, RECENT)])
+    return kept[min(rank, len(kept) // 2)]
+
+
+@njit(cache=True)
+def _weigh(s, leads, rules):
+    for j in range(leads):
+        q = s.lead[j]
+        ratio = (q.level - q.noise) / (q.level + q.noise)
+        q.weight = max(0.02, ratio) ** rules.trust if q.level > FLOOR_MV else 0.001
+
+
+@njit(cache=True)
+def _vote(s, leads, rules):
+    total, weights = 0.0, 0.0
+    for j in range(leads):
+        q = s.lead[j]
+        if q.blind == 0 and q.weight > 0.0:
+            noise = rules.noise_share * q.noise
+            above = max(0.0, q.energy - noise) / max(q.level - noise, 0.2 * q.level)
+            total += q.weight * min(rules.most_vote, above)
+            weights += q.weight
+    return total / weights if weights > 0.0 else 0.0
+
+
+@njit(cache=True)
+def _accept(s, leads, at, vote, m, x, like, template, moved, back):
+    """Take a complex as a beat: levels, intervals, templates."""
+    since = at - s.beat_at
+    if s.beat_at >= 0 and REFRACTORY <= since <= 500:
+        s.intervals[s.n_intervals % RECENT] = since
+        s.n_intervals += 1
+        s.interval = np.median(s.intervals[: min(s.n_intervals, RECENT)])
+    s.beat_at = at
+    s.beat_slope = m[1]
+    s.beat_vote = vote
+    found = s.found
+    sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
+    found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
+    found.sample = sample
+    found.label = LABELS[0]
+    found.width_ms = m[2]
+    found.similarity = like
+    found.amplitude_mv = m[0]
+    found.leads = 0
+    for j in range(leads):
+        q = s.lead[j]
+        if (q.at_back if back else q.at_peak) > 0.3 * q.level:
+            found.leads |= 1 << j
+    s.back, s.back_at = 0.0, -1
+    for j in range(leads):
+        q = s.lead[j]
+        q.levels[s.n_beats % RECENT] = q.at_back if back else q.at_peak
+    s.n_beats += 1
+    for j in range(leads):
+        q = s.lead[j]
+        q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
+    if template >= 0 and like > 0.85:
+        k = template
+        t = s.template[k]
+        t.count += 1
+        gain = max(1.0 / t.count, 0.1)
+    else:
+        k = 0
+        worst = 1e18
+        for j in range(TEMPLATES):
+            t = s.template[j]
+            value = 0.0 if t.count == 0 else min(t.count, 20) * 20.0 + t.last
+            if value < worst:
+                worst, k = value, j
+        t = s.template[k]
+        t.count = 1
+        gain = 1.0
+    t.last = s.n_beats
+    for j in range(SHAPE_LEADS):
+        for i in range(POINTS):
+            t.shape[j, i] += gain * (x[j, i] - t.shape[j, i]) if gain < 1.0 else x[j, i] - t.shape[j, i]
+
+
+@njit(cache=True)
+def _reject(s, leads, at, vote, rules):
+    """Take a peak as noise; the best since the last beat is kept for search-back."""
+    for j in range(leads):
+        q = s.lead[j]
+        q.noises[s.n_noise % RECENT] = min(q.at_peak, rules.noise_cap * q.level)
+    s.n_noise += 1
+    for j in range(leads):
+        q = s.lead[j]
+        q.noise = _ranked(q.noises, s.n_noise, 4)
+    if at - s.beat_at >= T_WINDOW and vote > s.back:
+        s.back, s.back_at = vote, at
+        for j in range(leads):
+            q = s.lead[j]
+            q.at_back = q.at_peak
+
+
+@njit(cache=True)
+def _judge(s, leads, now, m, x, rules):
+    """Judge the peak that has stood for HOLD samples; True where it is a beat."""
+    at, vote = s.peak_at, s.peak
+    since = at - s.beat_at if s.beat_at >= 0 else 10**6
+    if since < REFRACTORY:
+        return False
+    template, like, moved = -1, 0.0, at - DELAY
+    ok = vote >= rules.known
+    if ok:
+        measure(s, leads, at - DELAY, m)
+        template, like, moved = recognise(s, leads, at - DELAY, x)
+        known = template >= 0 and like > 0.9 and s.template[template].count >= 3
+        ok = vote >= rules.certain or (known and vote >= rules.known)
+        if since < T_WINDOW and m[1] < rules.t_slope * s.beat_slope:
+            ok = False
+        if m[0] < SMALLEST_MV:
+            ok = False
+    if ok:
+        _accept(s, leads, at, vote, m, x, like, template, moved, False)
+    else:
+        _reject(s, leads, at, vote, rules)
+    _weigh(s, leads, rules)
+    return ok
+
+
+@njit(cache=True)
+def _search_back(s, leads, now, m, x, rules):
+    if s.back_at < 0 or now - s.back_at > MAX_LAG or now - s.beat_at <= rules.gap * s.interval + HOLD:
+        return False
+    if s.back < rules.back:
+        return False
+    at = s.back_at
+    measure(s, leads, at - DELAY, m)
+    template, like, moved = recognise(s, leads, at - DELAY, x)
+    known = template >= 0 and like > rules.back_likeness and s.template[template].count >= 3
+    if m[0] < SMALLEST_MV or not known:
+        s.back_at, s.back = -1, 0.0
+        return False
+    _accept(s, leads, at, s.back, m, x, like, template, moved, True)
+    _weigh(s, leads, rules)
+    return True
+
+
+@njit(cache=True)
+def _learn(s, leads):
+    usable = False
+    for j in range(leads):
+        q = s.lead[j]
+        if q.blind == 0:
+            usable = True
+            if s.learned > 60:
+                q.largest = max(q.largest, q.energy)
+    if usable:
+        s.learned += 1
+    if s.learned == LEARNING:
+        for j in range(leads):
+            q = s.lead[j]
+            q.level = max(FLOOR_MV, 0.7 * q.largest)
+        s.beat_at = s.time
+
+
+@njit(cache=True)
+def detect(state, rows, x, leads, count, rules, out, n_out):
+    """Feed samples of beds; writes beats into out[b, :n_out[b]]."""
+    m = np.zeros(4)
+    cutout = np.zeros((SHAPE_LEADS, POINTS))
+    for b in range(len(rows)):
+        s = state[rows[b]]
+        n = 0
+        for i in range(count[b]):
+            t = s.time
+            box_at = t % BOX
+            for j in range(leads[b]):
+                shape = _filter(s.lead[j], x[b, j, i], box_at)
+                if j < SHAPE_LEADS:
+                    s.ring[j, t & (RING - 1)] = shape
+            s.time = t + 1
+            if s.learned < LEARNING:
+                _learn(s, leads[b])
+                continue
+            vote = _vote(s, leads[b], rules)
+            hit = False
+            if s.rising == 0 and vote > s.vote:
+                s.rising, s.peak = 1, 0.0
+            if s.rising == 1:
+                if vote > s.peak:
+                    s.peak, s.peak_at = vote, t
+                    for j in range(leads[b]):
+                        q = s.lead[j]
+                        q.at_peak = q.energy
+                elif t - s.peak_at >= HOLD:
+                    s.rising = 0
+                    hit = _judge(s, leads[b], t, m, cutout, rules)
+            s.vote = vote
+            if not hit:
+                hit = _search_back(s, leads[b], t, m, cutout, rules)
+            if hit:
+                s.found.confirmed = t
+                out[b, n] = s.found
+                n += 1
+            since = t - s.beat_at
+            if since > 500 and since % 50 == 0:
+                for j in range(leads[b]):
+                    q = s.lead[j]
+                    q.level = max(FLOOR_MV, 0.85 * q.level)
+        n_out[b] = n

@@ -1,0 +1,221 @@
+"""Beats: found wherever they are, the same however the stream is cut, and none where there are none."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ecg.beats import BEAT, MAX_DELAY_S, Beats
+
+RATE = 250
+
+
+def complexes(
+    at: list[float], seconds: float, qrs_mv: float = 1.0, width_s: float = 0.08, t_mv: float = 0.2, t_s: float = 0.18
+) -> NDArray[np.float32]:
+    """One lead: at each time a QRS, three half sines of which the middle one is the R peak, and a T wave."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    x = np.zeros_like(t)
+    for middle in at:
+        for centre, share, size in ((0, 0.5, 1.0), (-0.3, 0.3, -0.15), (0.35, 0.35, -0.25)):
+            u = (t - middle - centre * width_s) / (share * width_s)
+            x += np.where(abs(u) < 0.5, size * qrs_mv * np.cos(np.pi * u), 0)
+        u = (t - middle - 0.30 + width_s / 2) / t_s
+        x += np.where(abs(u) < 0.5, t_mv * np.cos(np.pi * u) ** 2, 0)
+    return x.astype(np.float32)
+
+
+def every(interval_s: float, seconds: float) -> list[float]:
+    """Return the times of a regular rhythm."""
+    return list(np.arange(0.5, seconds - 0.3, interval_s))
+
+
+def noise(seconds: float, rms_mv: float, seed: int = 0) -> NDArray[np.float32]:
+    """Return white noise."""
+    return (np.random.default_rng(seed).normal(size=int(seconds * RATE)) * rms_mv).astype(np.float32)
+
+
+def feed(leads: NDArray[np.float32], beats: Beats | None = None) -> NDArray[np.void]:
+    """Return the beats of one bed, fed at once."""
+    if beats is None:
+        beats = Beats()
+        beats.reset(0)
+    leads = np.atleast_2d(leads)
+    return beats.feed(np.array([0]), leads[None], np.array([len(leads)]), np.array([leads.shape[1]]))[0]
+
+
+def missed_and_false(
+    found: NDArray[np.void], at: list[float], since_s: float = 5.0, near_s: float = 0.06
+) -> tuple[int, int]:
+    """Count beats that were missed, and found ones that are none, from `since_s` on."""
+    times = found["sample"] / RATE
+    wanted = np.array([t for t in at if t >= since_s])
+    missed = sum(not (abs(times - t) <= near_s).any() for t in wanted)
+    return missed, sum(not (abs(np.array(at) - t) <= near_s).any() for t in times[times >= since_s - 0.2])
+
+
+def mixed(seconds: float = 30.0) -> NDArray[np.float32]:
+    """Two leads with beats, early wide ones among them, noise, and a lead that fails for a while."""
+    at = every(0.8, seconds)
+    x = np.stack([complexes(at, seconds), complexes(at, seconds, qrs_mv=-0.6)])
+    x += complexes([t + 0.45 for t in at[4::5]], seconds, qrs_mv=-1.6, width_s=0.16)
+    x += np.stack([noise(seconds, 0.03), noise(seconds, 0.05, 1)])
+    x[1, 2000:3500] = np.nan
+    x[0, 4000:4003] = np.nan
+    return x
+
+
+SIGNAL = mixed()
+WHOLE = feed(SIGNAL)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 900), max_size=30), st.integers(0, 29))
+def test_any_cutting_and_a_snapshot_between_give_the_same_beats(sizes: list[int], moved: int) -> None:
+    beats = Beats()
+    beats.reset(3)
+    cuts = (
+        [0, *np.minimum(np.cumsum(sizes), SIGNAL.shape[1]).tolist(), SIGNAL.shape[1]] if sizes else [0, SIGNAL.shape[1]]
+    )
+    found = []
+    for n, (first, end) in enumerate(pairwise(cuts)):
+        if n == moved:
+            other = Beats()
+            other.restore(3, beats.snapshot(3))
+            beats = other
+        found += beats.feed(np.array([3]), SIGNAL[None, :, first:end], np.array([2]), np.array([end - first]))
+    assert np.concatenate(found).tobytes() == WHOLE.tobytes()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 2000), min_size=2, max_size=5))
+def test_neighbours_in_a_batch_change_nothing(offsets: list[int]) -> None:
+    beats = Beats()
+    rows = np.arange(len(offsets))[::-1].copy()
+    x = np.full((len(offsets), 3, SIGNAL.shape[1]), np.nan, np.float32)
+    for i, offset in enumerate(offsets):
+        beats.reset(i)
+        x[i, :2, : SIGNAL.shape[1] - offset] = SIGNAL[:, offset:]
+    found = beats.feed(rows, x, np.full(len(offsets), 2), np.array([SIGNAL.shape[1] - offset for offset in offsets]))
+    for i, offset in enumerate(offsets):
+        assert found[i].tobytes() == feed(SIGNAL[:, offset:]).tobytes()
+
+
+def test_beats_come_in_order_and_are_confirmed_in_time() -> None:
+    assert (np.diff(WHOLE["sample"]) > 0).all()
+    assert (np.diff(WHOLE["confirmed"]) >= 0).all()
+    late = WHOLE["confirmed"] - WHOLE["sample"]
+    assert (late > 0).all()
+    assert late.max() <= MAX_DELAY_S * RATE
+    assert np.median(late) <= 0.35 * RATE
+
+
+def test_intervals_are_between_successive_beats() -> None:
+    assert np.isnan(WHOLE["rr_s"][0])
+    assert np.allclose(WHOLE["rr_s"][1:], np.diff(WHOLE["sample"]) / RATE)
+
+
+@pytest.mark.parametrize("bpm", [20, 30, 45, 60, 100, 150, 200, 250, 300])
+def test_every_rate_from_20_to_300_is_counted(bpm: int) -> None:
+    at = every(60 / bpm, 40)
+    t_s = min(0.18, 20 / bpm)
+    found = feed(complexes(at, 40, width_s=min(0.08, 16 / bpm), t_mv=0.2 if bpm < 120 else 0.0, t_s=t_s))
+    assert missed_and_false(found, at, since_s=6) == (0, 0)
+
+
+def test_60601_2_27_qrs_of_half_a_millivolt_and_more_are_counted() -> None:
+    at = every(0.75, 30)
+    for qrs_mv in (0.5, 1.0, 5.0):
+        for width_s in (0.07, 0.12):
+            x = complexes(at, 30, qrs_mv, width_s) + noise(30, 0.02)
+            assert missed_and_false(feed(x), at) == (0, 0), (qrs_mv, width_s)
+
+
+def test_60601_2_27_qrs_of_0_15_mv_are_not_counted() -> None:
+    x = complexes(every(0.75, 30), 30, qrs_mv=0.15 / 1.25, t_mv=0.0)
+    assert np.ptp(x) <= 0.151
+    assert len(feed(x)) == 0
+
+
+def test_60601_2_27_tall_t_waves_are_not_counted() -> None:
+    for bpm in (60, 80, 120):
+        at = every(60 / bpm, 30)
+        x = complexes(at, 30, qrs_mv=1.0, width_s=0.1, t_mv=1.2, t_s=0.18)
+        assert missed_and_false(feed(x), at) == (0, 0), bpm
+
+
+def test_60601_2_27_mains_of_100_uv_are_not_counted() -> None:
+    t = np.arange(30 * RATE) / RATE
+    for mains_hz in (50, 60):
+        hum = (0.05 * np.sin(2 * np.pi * mains_hz * t)).astype(np.float32)
+        assert len(feed(hum)) == 0
+        at = every(0.75, 30)
+        assert missed_and_false(feed(complexes(at, 30, 0.5) + hum), at) == (0, 0)
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -300.0, np.nan, np.inf])
+def test_a_flat_or_missing_lead_gives_no_beats(value: float) -> None:
+    assert len(feed(np.full((2, 20 * RATE), value, np.float32))) == 0
+
+
+def test_noise_of_0_02_mv_gives_no_beats() -> None:
+    assert len(feed(np.stack([noise(60, 0.02), noise(60, 0.02, 1)]))) == 0
+
+
+def test_a_heart_that_stops_gives_no_beats_and_is_found_again() -> None:
+    at = every(0.8, 20)
+    again = [t + 30 for t in at]
+    x = complexes(at + again, 50) + noise(50, 0.01)
+    assert missed_and_false(feed(x), at + again) == (0, 0)
+
+
+def test_smaller_beats_after_a_lead_change_are_found_within_6_s() -> None:
+    at = every(0.8, 60)
+    x = complexes(at, 60)
+    x[30 * RATE :] *= 0.3
+    found = feed(x + noise(60, 0.01))
+    assert missed_and_false(found, at, since_s=36) == (0, 0)
+
+
+def test_a_failed_lead_drops_out_and_comes_back() -> None:
+    at = every(0.8, 60)
+    x = np.stack([complexes(at, 60), complexes(at, 60, qrs_mv=0.7)]) + noise(60, 0.01)
+    x[0, 10 * RATE : 20 * RATE] = np.nan
+    x[1, 25 * RATE : 35 * RATE] = 0.0
+    x[0, 40 * RATE : 50 * RATE] = noise(10, 1.0)
+    found = feed(x)
+    assert missed_and_false(found, [t for t in at if t < 40]) == (0, sum(found["sample"] > 40 * RATE))
+    assert missed_and_false(found, at, since_s=52) == (0, 0)
+    assert found["leads"][-1] == 0b11
+
+
+def test_pacer_spikes_alone_are_not_beats() -> None:
+    x = noise(30, 0.01)
+    x[RATE::RATE] += 5.0
+    assert len(feed(x)) == 0
+
+
+def test_any_samples_are_accepted() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.choice([0.0, np.nan, np.inf, -np.inf, 1e30, -1e30, 3.3, 1e-40], size=(3, 5000)).astype(np.float32)
+    beats = Beats()
+    beats.reset(0)
+    feed(x, beats)
+    feed(np.zeros((3, 10 * RATE), np.float32), beats)
+    at = every(0.8, 40)
+    found = feed(np.stack([complexes(at, 40)] * 3), beats)
+    found["sample"] -= 5000 + 10 * RATE
+    assert missed_and_false(found, at, since_s=12) == (0, 0)
+
+
+def test_nothing_fed_is_nothing_found() -> None:
+    beats = Beats()
+    beats.reset(0)
+    none = np.empty((1, 1, 0), np.float32)
+    assert beats.feed(np.array([0]), none, np.array([1]), np.array([0]))[0].dtype == BEAT
+    assert beats.feed(np.empty(0, np.int64), none[:0], np.empty(0, np.int64), np.empty(0, np.int64)) == []
