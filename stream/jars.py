@@ -1,12 +1,14 @@
 """The jars of Kafka: fetched once through jgo, checked against the committed hashes every time, kept in the cache.
 
-`jars.sha256` holds one line a jar, as `sha256sum` writes it, under the jar's place in a Maven repository.
+`jars.sha256` holds one line a jar, as `sha256sum` writes it, under the jar's place in a Maven repository;
+`python -m stream.jars` prints the list anew.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
+NEEDED = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 LIST = Path(__file__).with_name("jars.sha256")
 AT_ONCE = 4
 TOLD_EVERY = 10
@@ -114,3 +117,17 @@ def _download(part: Path, path: str) -> Path:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}"[:200]
+
+
+def resolved(folder: Path) -> list[str]:
+    """Resolve what Kafka needs and give the lines of the list; fetches all jars into a Maven folder, so takes a while."""
+    os.environ["M2_REPO"] = str(folder)
+    import jgo
+
+    jars = sorted(artifact.resolve() for artifact in jgo.resolve(NEEDED))
+    return [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.relative_to(folder).as_posix()}" for jar in jars]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as repository:
+        print("\n".join(resolved(Path(repository))))
