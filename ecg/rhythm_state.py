@@ -1,0 +1,118 @@
+"""What the rules remember of a bed, and how beats and judgements of the wave enter it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg import atrial
+from ecg.resample import ANALYSIS_HZ
+
+STEP = 50
+"""Samples of a step, 0.2 s."""
+WAVE_LEAD_S = 3.0
+"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave."""
+WAVE_GAP_S = 1.0
+"""Evidence of a wave is forgotten when this long no judgement found one."""
+ORGANISED, ORGANISED_BPM = 0.85, 240.0
+"""A wave at least this regular and at most this fast is a tachycardia, any other fibrillation or flutter."""
+WIDE_MS, UNLIKE = 120.0, 0.7
+"""A fusion or unknown beat counts as ventricular from this width, if it resembles the normal ones less than this."""
+
+Items = NDArray[Any] | Sequence[np.void]
+
+_KEEP = 24
+_VENTRICULAR = ord("V")
+_UNSURE_CLASSES = (ord("F"), ord("Q"))
+
+
+class Beat(msgspec.Struct, array_like=True, frozen=True):
+    """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown."""
+
+    sample: int
+    rr: int
+    ventricular: bool
+
+
+class State(msgspec.Struct):
+    """What is remembered of a bed; positions are samples of the session, -1 where there is none.
+
+    `quiet_since` is the earliest sample from which an absence of beats means something: the session's start, or the
+    end of a time without signal or of fibrillation. `wave_since` to `wave_last` is the evidence of a fibrillatory
+    wave, `organised` how much of it, of late, was a regular one, `waving` that it has been long enough.
+    """
+
+    end: int = 0
+    beats: list[Beat] = []
+    ventricular: list[int] = []
+    quiet_since: int = 0
+    usable: int = 0
+    flat_since: int = -1
+    wave_since: int = -1
+    wave_last: int = -1
+    wave_leads: int = 0
+    wave_bpm: float = 0.0
+    organised: float = 0.0
+    waving: bool = False
+    off_since: list[int] = []
+    atrial: atrial.Atrial = msgspec.field(default_factory=atrial.Atrial)
+
+
+def take_off(state: State, off: int) -> None:
+    """Take which electrodes are off at the end of a step, a bit a lead."""
+    for lead, since in enumerate(state.off_since):
+        if not off >> lead & 1:
+            state.off_since[lead] = -1
+        elif since < 0:
+            state.off_since[lead] = max(0, state.end - STEP)
+
+
+def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> None:
+    """Take one `ecg.fibrillation.FIBRILLATION`."""
+    end = int(judgement["end"])
+    state.usable = int(judgement["usable"])
+    if not state.usable:
+        state.quiet_since = end
+    if not judgement["flat"]:
+        state.flat_since = -1
+    elif state.flat_since < 0:
+        state.flat_since = end
+    if judgement["fibrillatory"]:
+        _take_wave(state, judgement, end)
+        state.waving = end - state.wave_since >= fibrillation_s * ANALYSIS_HZ
+    elif state.wave_since >= 0 and end - state.wave_last > WAVE_GAP_S * ANALYSIS_HZ:
+        if state.waving:
+            state.quiet_since = max(state.quiet_since, state.wave_last)
+        state.wave_since, state.waving = -1, False
+
+
+def take_beat(state: State, beat: np.void) -> None:
+    """Take one `ecg.beats.BEAT`; one that does not follow the last is left out."""
+    sample, label = int(beat["sample"]), int(beat["label"])
+    before = state.beats[-1] if state.beats else None
+    if before is not None and sample <= before.sample:
+        return
+    rr = sample - before.sample if before is not None and beat["rr_s"] == beat["rr_s"] else 0
+    unsure = label in _UNSURE_CLASSES and beat["width_ms"] >= WIDE_MS and beat["similarity"] < UNLIKE
+    ventricular = label == _VENTRICULAR or bool(unsure)
+    state.beats = [*state.beats[1 - _KEEP :], Beat(sample, rr, ventricular)]
+    if ventricular:
+        state.ventricular = [*(at for at in state.ventricular if at > sample - 60 * ANALYSIS_HZ), sample]
+    elif 0.2 * ANALYSIS_HZ < rr < 2.5 * ANALYSIS_HZ and before is not None and not before.ventricular:
+        atrial.take(state.atrial, rr / ANALYSIS_HZ, sample)
+
+
+def _take_wave(state: State, judgement: np.void, end: int) -> None:
+    bpm = 60.0 * float(judgement["rate_hz"])
+    tachycardia = float(judgement["regularity"] >= ORGANISED and 0 < bpm <= ORGANISED_BPM)
+    if state.wave_since < 0:
+        state.wave_since = max(0, end - int(WAVE_LEAD_S * ANALYSIS_HZ))
+        state.organised = tachycardia
+    state.organised += 0.2 * (tachycardia - state.organised)
+    state.wave_last, state.wave_leads = end, int(judgement["leads"])
+    if tachycardia:
+        state.wave_bpm = bpm
