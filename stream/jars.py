@@ -120,7 +120,7 @@ def _first_line(error: Exception) -> str:
 
 
 def resolved(folder: Path) -> list[str]:
-    """Resolve what Kafka needs and give the lines of the list; fetches all jars into a Maven folder, so takes a while."""
+    """Resolve what Kafka needs, fetch it all into a Maven folder, and give the lines of the list."""
     os.environ["M2_REPO"] = str(folder)
     import jgo
 
