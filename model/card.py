@@ -1,0 +1,143 @@
+"""The model card, written from what the weights say of themselves: `python -m model.card` prints `MODEL_CARD.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from model.labels import CLASSES
+
+CITATIONS: dict[str, str] = {
+    "mitdb": "MIT-BIH Arrhythmia Database 1.0.0, Moody and Mark, IEEE Eng. Med. Biol. 20(3), 2001; ODC-By 1.0",
+    "vfdb": "MIT-BIH Malignant Ventricular Ectopy Database 1.0.0, Greenwald, M.S. thesis, MIT, 1986; ODC-By 1.0",
+    "cudb": "Creighton University Ventricular Tachyarrhythmia Database 1.0.0, Nolle et al., Computers in Cardiology "
+    "1986; ODC-By 1.0",
+    "cinc2017": "PhysioNet/CinC Challenge 2017, Clifford et al., Computing in Cardiology 2017; ODC-By 1.0",
+}
+_TITLE = """# Model card: the rhythm network
+
+Written by `python -m model.card` from the metadata of `model/weights/rhythm.safetensors`.
+
+## What it is
+
+A small convolutional network ({parameters:,} parameters) that looks at 10 s of one or two ECG leads, resampled to
+250 Hz and denoised by Vigil's own streaming filters, and gives calibrated probabilities of {classes}.
+Every lead runs through the same filters; the order of leads has no meaning, and one lead is enough. Of a bed with more
+leads it sees two (`model.weights.choose_leads`). `atrial_fibrillation` includes atrial flutter,
+`ventricular_fibrillation` ventricular flutter; `other` is every rhythm but these, sinus rhythm with ectopic beats, and
+asystole.
+
+## What it is for, and not for
+
+**It decides no alarm.** Its answer stands in the evidence of alerts and feeds a bed's risk level (`model/risk.py`),
+which it lifts to `high` at most; alarms come from rules. It is no diagnosis, and was tested on the public records below
+and on nobody else.
+
+## Data
+
+| set | records | windows | citation and licence |
+| --- | --- | --- | --- |
+{data}
+
+Goldberger et al., PhysioBank, PhysioToolkit and PhysioNet, Circulation 101(23), 2000, for all. Of `mitdb` only DS1; of
+`cudb` not cu14, which marks no onset. Windows every 5 s (VT and VF every 2.5 s for training only), in `cinc2017` every
+10 s. Windows with some but under 4 s of VT or VF, mixtures, the 10 s before a marked onset in `cudb`, and stretches
+without annotation are left out. A label may allow several classes (`model/labels.py`): the rhythm `N` of `vfdb`, which
+marks no beats, allows `normal` and `other`; `cudb` outside its marks allows all but fibrillation. Such windows count in
+the loss and against the classes that they exclude, and for none.
+
+## How it was trained
+
+- Command: `{command}`
+- Commit {commit}, seed {seed}, {epochs} epochs, one thread.
+- Split: {split}. `cinc2017` names no patients: its folds are by record.
+- Versions: {versions}.
+- Calibration: temperature {temperature:g} and a bias by class, fitted on answers out of fold; for the figures, on the
+  other folds than the one that is scored.
+
+## Figures, out of fold
+
+Printed at its end by the command above. Windows, not episodes; a class by the largest probability. Fractions.
+
+| class | windows | patients | sensitivity | specificity | F1 | AUROC |
+| --- | --- | --- | --- | --- | --- | --- |
+{classes_table}
+
+`lethal` is VT or VF. Mean F1 over the classes {f1_macro:.3f}, mean AUROC {auroc_macro:.3f}, accuracy {accuracy:.3f},
+expected calibration error (10 bins) {ece:.3f}.
+
+| set | class | windows | patients | sensitivity | F1 |
+| --- | --- | --- | --- | --- | --- |
+{sets_table}
+
+Specificity of `lethal` by set: {specificities}.
+
+## Limits
+
+- VT comes from {vt_patients} patients, one of whom holds a third of its seconds; VT and ventricular flutter are often
+  taken for one another. Read the row `lethal`, not the two.
+- `noise` and `other` are each many things. `cinc2017` has one label for a whole record of 9-61 s, so that some of its
+  windows hold nothing of what their record is named for.
+- Episodes under 4 s are not what it was trained on.
+- Paced rhythm, children, and twelve-lead beds were not seen.
+- The probabilities are calibrated for the mixture of these sets, in which VT and VF are far more frequent than on a
+  ward.
+- The same weights give the same bits on one processor with one version of torch, whatever the batch; on another
+  processor the last of the four decimals may differ.
+"""
+
+
+def card(metadata: Mapping[str, Any], parameters: int) -> str:
+    """Return the model card as Markdown.
+
+    Parameters
+    ----------
+    metadata : mapping
+        As `model.weights.Classifier.metadata` has it.
+    parameters : int
+        Number of trained parameters.
+    """
+    figures = metadata["figures"]
+    return _TITLE.format(
+        parameters=parameters,
+        classes=", ".join(f"`{name}`" for name in CLASSES),
+        data="\n".join(_data(metadata, name) for name in metadata["records"]),
+        versions=", ".join(f"{name} {value}" for name, value in metadata["versions"].items()),
+        classes_table="\n".join(_row(figures, name) for name in (*CLASSES, "lethal")),
+        sets_table="\n".join(_set_rows(figures, metadata["records"])),
+        specificities=", ".join(
+            f"{name} {figures[key]:.4f}"
+            for name in metadata["records"]
+            if (key := f"specificity_lethal_{name}") in figures
+        ),
+        vt_patients=figures["patients_ventricular_tachycardia"],
+        **{name: metadata[name] for name in ("command", "commit", "seed", "epochs", "split", "temperature")},
+        **{name: figures[name] for name in ("f1_macro", "auroc_macro", "accuracy", "ece")},
+    )
+
+
+def _data(metadata: Mapping[str, Any], name: str) -> str:
+    return f"| `{name}` | {len(metadata['records'][name])} | {metadata['windows'][name]} | {CITATIONS[name]} |"
+
+
+def _row(figures: Mapping[str, float], name: str) -> str:
+    counts = f"{figures[f'windows_{name}']} | {figures[f'patients_{name}']}"
+    scores = " | ".join(f"{figures[f'{kind}_{name}']:.3f}" for kind in ("sensitivity", "specificity", "f1", "auroc"))
+    return f"| `{name}` | {counts} | {scores} |"
+
+
+def _set_rows(figures: Mapping[str, float], sets: Mapping[str, object]) -> list[str]:
+    return [
+        f"| `{of}` | `{name}` | {figures[f'windows_{name}_{of}']} | {figures[f'patients_{name}_{of}']} | "
+        f"{figures[f'sensitivity_{name}_{of}']:.3f} | {figures[f'f1_{name}_{of}']:.3f} |"
+        for of in sets
+        for name in (*CLASSES, "lethal")
+        if f"windows_{name}_{of}" in figures
+    ]
+
+
+if __name__ == "__main__":
+    from model.weights import load, shipped
+
+    shown = load(shipped())
+    print(card(shown.metadata, shown.parameters), end="")

@@ -1,0 +1,113 @@
+"""What the rhythm network is worth on windows that it never saw: figures by class, by set, and its calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from model.labels import CLASSES
+
+BINS = 10
+LEAST_WINDOWS = 20
+LETHAL = (CLASSES.index("ventricular_tachycardia"), CLASSES.index("ventricular_fibrillation"))
+
+
+def figures(
+    probabilities: NDArray[np.floating], allowed: NDArray[np.bool_], patient: NDArray[np.str_]
+) -> dict[str, float]:
+    """Score windows against what is known of them.
+
+    A window counts for a class where that is its only allowed one and against it where the class is not allowed;
+    where several are allowed, neither.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n, n_classes)
+    allowed : ndarray of bool, shape (n, n_classes)
+    patient : ndarray of str, shape (n,)
+
+    Returns
+    -------
+    dict
+        Fractions and counts by name: `f1_`, `auroc_`, `windows_` and `patients_` of each class, of `lethal` (VT or VF)
+        and means over the classes, `ece` and `accuracy`.
+    """
+    answer = probabilities.argmax(axis=1)
+    out: dict[str, float] = {}
+    for k, name in enumerate(CLASSES):
+        truth = _truth(allowed, (k,))
+        out |= _binary(name, probabilities[:, k], answer == k, truth, patient)
+    truth = _truth(allowed, LETHAL)
+    out |= _binary("lethal", probabilities[:, list(LETHAL)].sum(axis=1), np.isin(answer, LETHAL), truth, patient)
+    for kind in ("f1", "auroc"):
+        known = [value for name in CLASSES if not np.isnan(value := out[f"{kind}_{name}"])]
+        out[f"{kind}_macro"] = round(float(np.mean(known)), 4) if known else float("nan")
+    single = allowed.sum(axis=1) == 1
+    right = allowed[np.arange(len(answer)), answer][single]
+    out["accuracy"] = _ratio(right.sum(), single.sum())
+    out["ece"] = round(calibration_error(probabilities.max(axis=1)[single], right), 4)
+    return out
+
+
+def by_set(
+    probabilities: NDArray[np.floating], allowed: NDArray[np.bool_], patient: NDArray[np.str_]
+) -> dict[str, float]:
+    """Score each set alone; a name ends in the set's, and classes with under `LEAST_WINDOWS` windows are left out."""
+    source = np.char.partition(patient, "/")[:, 0]
+    out: dict[str, float] = {}
+    for name in np.unique(source):
+        inside = source == name
+        found = figures(probabilities[inside], allowed[inside], patient[inside])
+        for of in (*CLASSES, "lethal"):
+            if found[f"windows_{of}"] >= LEAST_WINDOWS:
+                out |= {f"{k}_{of}_{name}": found[f"{k}_{of}"] for k in ("windows", "patients", "f1", "sensitivity")}
+        if not np.isnan(found["specificity_lethal"]):
+            out[f"specificity_lethal_{name}"] = found["specificity_lethal"]
+    return out
+
+
+def _truth(allowed: NDArray[np.bool_], classes: tuple[int, ...]) -> NDArray[np.int8]:
+    """Return 1 where a window is surely one of the classes, 0 where surely not, -1 where nothing is known."""
+    inside = allowed[:, list(classes)].any(axis=1)
+    outside = np.delete(allowed, classes, axis=1).any(axis=1)
+    return np.where(inside & ~outside, 1, np.where(inside, -1, 0)).astype(np.int8)
+
+
+def _binary(
+    name: str, score: NDArray[np.floating], said: NDArray[np.bool_], truth: NDArray[np.int8], patient: NDArray[np.str_]
+) -> dict[str, float]:
+    hit, missed, false = (said & (truth == 1)).sum(), (~said & (truth == 1)).sum(), (said & (truth == 0)).sum()
+    right_no = (~said & (truth == 0)).sum()
+    return {
+        f"windows_{name}": int((truth == 1).sum()),
+        f"patients_{name}": len(np.unique(patient[truth == 1])),
+        f"f1_{name}": _ratio(2 * hit, 2 * hit + missed + false),
+        f"sensitivity_{name}": _ratio(hit, hit + missed),
+        f"specificity_{name}": _ratio(right_no, right_no + false),
+        f"auroc_{name}": auroc(score[truth >= 0], truth[truth >= 0] == 1),
+    }
+
+
+def _ratio(part: np.integer, whole: np.integer) -> float:
+    return round(float(part / whole), 4) if whole else float("nan")
+
+
+def auroc(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve, ties counted half; NaN where one side is empty."""
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(score)[truth].sum()
+    return round(float((ranks - positives * (positives + 1) / 2) / (positives * negatives)), 4)
+
+
+def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error over ten equal bins (Guo 2017, arXiv 1706.04599)."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    total = 0.0
+    for k in range(BINS):
+        inside = bins == k
+        if inside.any():
+            total += inside.mean() * abs(float(right[inside].mean()) - float(confidence[inside].mean()))
+    return total

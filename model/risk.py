@@ -1,0 +1,273 @@
+"""Risk level of a bed, from what the rules found and what the network saw, with hysteresis in both.
+
+The network decides no alarm. By itself it lifts a bed to `high` at most; `critical` is for a lethal condition that
+the rules found. A level rises soon and falls slowly, and never falls for want of a signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ecg import alert
+from ecg.condition import CONDITIONS
+
+LEVELS: tuple[alert.RiskLevel, ...] = ("low", "guarded", "elevated", "high", "critical")
+LOW, GUARDED, ELEVATED, HIGH, CRITICAL = range(len(LEVELS))
+
+RISE_S, FALL_S, FIRST_S, BLIND_S = 3, 60, 15, 30
+"""A higher level must hold for `RISE_S` (none for a lethal condition), a lower one for `FALL_S` of good signal. The
+first level is said after `FIRST_S`, or when it is more than `low`. A bed unseen for `BLIND_S` is `guarded` at least."""
+SMOOTHING_S = 6.0
+"""Time constant of the running mean of the probabilities."""
+BACK = 0.75
+"""A probability that lifted a level holds it until it is below this part of its threshold."""
+BACK_BPM = 5.0
+"""A heart rate that lifted a level holds it until it is back inside by this much."""
+NOISE = 0.7
+"""From this smoothed probability of `noise` on, the signal counts as bad."""
+LETHAL_CLASSES = ("ventricular_tachycardia", "ventricular_fibrillation")
+
+
+class Threshold(NamedTuple):
+    """From this smoothed probability of its classes together, the network lifts a bed to a level."""
+
+    classes: tuple[str, ...]
+    probability: float
+    level: int
+    words: str
+
+
+THRESHOLDS: tuple[Threshold, ...] = (
+    Threshold(LETHAL_CLASSES, 0.85, HIGH, "VT or VF"),
+    Threshold(LETHAL_CLASSES, 0.5, ELEVATED, "VT or VF"),
+    Threshold(("atrial_fibrillation",), 0.7, GUARDED, "atrial fibrillation"),
+    Threshold(("other",), 0.8, GUARDED, "a rhythm other than plain sinus"),
+)
+"""What the network may ask for; of the thresholds of the same classes the first one that is met counts."""
+RATES_BPM: tuple[tuple[float, float, int], ...] = (
+    (40.0, 140.0, HIGH),
+    (45.0, 125.0, ELEVATED),
+    (50.0, 110.0, GUARDED),
+)
+"""A heart rate below the first or above the second asks for the level."""
+BY_PRIORITY: dict[str, int] = {"high": CRITICAL, "medium": ELEVATED, "low": GUARDED}
+BY_CONDITION: dict[str, int] = {"atrial_fibrillation": GUARDED, "pvcs_per_minute": GUARDED}
+"""Alarms that ask for another level than their priority; technical alarms ask for none."""
+
+
+class Reason(NamedTuple):
+    """One piece of evidence: the level that it asks for, the words for it, and its name among those that hold."""
+
+    level: int
+    words: str
+    name: str = ""
+
+
+class State(msgspec.Struct):
+    """What is kept of a bed between steps; `level` is -1 and times are None until there is one."""
+
+    level: int = -1
+    first_ns: int | None = None
+    last_ns: int | None = None
+    blind_ns: int | None = None
+    rising_ns: int | None = None
+    rising_to: int = 0
+    falling_ns: int | None = None
+    falling_to: int = 0
+    smoothed: dict[str, float] = {}
+    holding: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    bad_signal: bool = False
+
+
+class RiskLevel:
+    """The risk level of one bed, stepped once a second of event time.
+
+    Examples
+    --------
+    >>> risk = RiskLevel()
+    >>> changed = risk.step(0, None, 72.0, ["ventricular_tachycardia"], False, True)
+    >>> changed.level, changed.reasons[0]
+    ('critical', 'alarm ventricular tachycardia')
+    """
+
+    def __init__(self) -> None:
+        self._state = State()
+
+    @property
+    def current(self) -> alert.Risk | None:
+        """The level as of the last step, with its reasons of now; None before the first.
+
+        `probability` is the smoothed, calibrated probability of VT or VF, zero before the network's first answer.
+        """
+        state = self._state
+        if state.level < 0:
+            return None
+        return alert.Risk(
+            LEVELS[state.level], round(_together(state, LETHAL_CLASSES), 4), state.reasons, state.bad_signal
+        )
+
+    def step(
+        self,
+        now_ns: int,
+        probabilities: Mapping[str, float] | None,
+        heart_rate_bpm: float | None,
+        conditions: Sequence[str],
+        quality_bad: bool,
+        net_running: bool,
+    ) -> alert.Risk | None:
+        """Take one second's evidence, and return the new risk where its level changed.
+
+        Parameters
+        ----------
+        now_ns : int
+            Event time.
+        probabilities : mapping of float by class, or None
+            The network's newest answer.
+        heart_rate_bpm : float or None
+            From the rules; None where no rate can be said.
+        conditions : sequence of str
+            Names of the alarm conditions that are on.
+        quality_bad : bool
+            No lead can be trusted now.
+        net_running : bool
+            False where the rules stand alone.
+        """
+        state = self._state
+        if state.first_ns is None:
+            state.first_ns = now_ns
+        _smooth(state, now_ns, None if quality_bad else probabilities)
+        blind = quality_bad or (probabilities is None and heart_rate_bpm is None)
+        blind = blind or _together(state, ("noise",)) >= NOISE
+        asked = [*_conditions(conditions), *_rate(state, heart_rate_bpm), *([] if blind else _network(state))]
+        state.holding = tuple(reason.name for reason in asked if reason.name)
+        asked += _unseen(state, now_ns, blind)
+        before = state.level
+        _move(state, now_ns, max((reason.level for reason in asked), default=LOW), blind)
+        state.last_ns, state.bad_signal = now_ns, blind
+        state.reasons = _words(state, asked, heart_rate_bpm, net_running)
+        return self.current if state.level != before else None
+
+    def snapshot(self) -> bytes:
+        """Return the state as bytes."""
+        return msgspec.msgpack.encode(self._state)
+
+    def restore(self, kept: bytes) -> None:
+        """Put back what `snapshot` returned."""
+        self._state = msgspec.msgpack.decode(kept, type=State)
+
+
+def _together(state: State, classes: Sequence[str]) -> float:
+    return sum(state.smoothed.get(name, 0.0) for name in classes)
+
+
+def _smooth(state: State, now_ns: int, probabilities: Mapping[str, float] | None) -> None:
+    """Take an answer into the running mean; without one it stays as it is."""
+    if probabilities is None:
+        return
+    if not state.smoothed or state.last_ns is None:
+        state.smoothed = {name: round(float(p), 6) for name, p in probabilities.items()}
+        return
+    past_s = max(0.0, (now_ns - state.last_ns) / 1e9)
+    weight = past_s / (SMOOTHING_S + past_s)
+    for name, p in probabilities.items():
+        old = state.smoothed.get(name, 0.0)
+        state.smoothed[name] = round(old + weight * (float(p) - old), 6)
+
+
+def _conditions(names: Sequence[str]) -> list[Reason]:
+    found = [CONDITIONS[name] for name in names if name in CONDITIONS]
+    return [
+        Reason(BY_CONDITION.get(c.name, BY_PRIORITY[c.priority]), f"alarm {c.name.replace('_', ' ')}")
+        for c in found
+        if not c.technical and c.name != "risk_level"
+    ]
+
+
+def _rate(state: State, bpm: float | None) -> list[Reason]:
+    if bpm is None:
+        return []
+    for low, high, level in RATES_BPM:
+        name = f"rate {level}"
+        back = BACK_BPM if name in state.holding else 0.0
+        if bpm < low + back:
+            return [Reason(level, f"heart rate {bpm:.0f} bpm, low (under {low:g})", name)]
+        if bpm > high - back:
+            return [Reason(level, f"heart rate {bpm:.0f} bpm, high (over {high:g})", name)]
+    return []
+
+
+def _network(state: State) -> list[Reason]:
+    found: dict[tuple[str, ...], Reason] = {}
+    for threshold in THRESHOLDS:
+        name = f"{threshold.words} {threshold.level}"
+        probability = _together(state, threshold.classes)
+        if probability >= threshold.probability * (BACK if name in state.holding else 1.0):
+            words = f"network sees {threshold.words}, {100 * probability:.0f} %"
+            found.setdefault(threshold.classes, Reason(threshold.level, words, name))
+    return list(found.values())
+
+
+def _unseen(state: State, now_ns: int, blind: bool) -> list[Reason]:
+    """Return the reason that a bed without a usable signal has: not known to be well."""
+    if not blind:
+        state.blind_ns = None
+        return []
+    if state.blind_ns is None:
+        state.blind_ns = now_ns
+    blind_s = (now_ns - state.blind_ns) / 1e9
+    if state.level >= 0 and blind_s < BLIND_S:
+        return []
+    return [Reason(GUARDED, f"no usable signal for {blind_s:.0f} s")]
+
+
+def _move(state: State, now_ns: int, asked: int, blind: bool) -> None:
+    """Let the level follow what is asked for, at once for a lethal condition and after a hold for the rest."""
+    if state.level < 0:
+        waited = state.first_ns is not None and now_ns - state.first_ns >= FIRST_S * 1e9
+        if waited or asked == CRITICAL or (asked > LOW and not blind):
+            state.level = asked
+        return
+    if asked <= state.level:
+        state.rising_ns = None
+    if asked >= state.level or blind:
+        state.falling_ns = None
+    if asked > state.level:
+        _rise(state, now_ns, asked)
+    elif asked < state.level and not blind:
+        _fall(state, now_ns, asked)
+
+
+def _rise(state: State, now_ns: int, asked: int) -> None:
+    if state.rising_ns is None:
+        state.rising_ns, state.rising_to = now_ns, asked
+    state.rising_to = min(state.rising_to, asked)
+    if asked == CRITICAL:
+        state.level, state.rising_ns = asked, None
+    elif now_ns - state.rising_ns >= RISE_S * 1e9:
+        state.level, state.rising_ns = state.rising_to, None
+
+
+def _fall(state: State, now_ns: int, asked: int) -> None:
+    if state.falling_ns is None:
+        state.falling_ns, state.falling_to = now_ns, asked
+    state.falling_to = max(state.falling_to, asked)
+    if now_ns - state.falling_ns >= FALL_S * 1e9:
+        state.level, state.falling_ns = state.falling_to, None
+
+
+def _words(state: State, asked: list[Reason], bpm: float | None, net_running: bool) -> tuple[str, ...]:
+    """Return reasons in order of weight: what asks for most first, then what the level rests on."""
+    words = [reason.words for reason in sorted(asked, key=lambda reason: -reason.level)]
+    if max((reason.level for reason in asked), default=LOW) < state.level:
+        words.append(f"still {LEVELS[state.level]} from before")
+    if state.bad_signal:
+        words.append("rests on a bad signal")
+    if not words:
+        words.append("nothing abnormal found" if bpm is None else f"heart rate {bpm:.0f} bpm, nothing abnormal found")
+    if not net_running:
+        words.append("model not running, rules alone")
+    return tuple(words)
