@@ -27,7 +27,6 @@ from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
 from stream.worker import WeightsError, Worker
 
-GROUP = "vigil"
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
 FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS = 1_000_000, 50
@@ -83,7 +82,7 @@ class App(faust.App):
         return _Transport(self.conf.broker_consumer, self)  # pyright: ignore[reportArgumentType]
 
 
-def build(settings: Settings, health: Health, folder: str, group: str = GROUP) -> App:
+def build(settings: Settings, health: Health, folder: str, group: str = topics.GROUP) -> App:
     """Return the app, ready to run; `folder` is for Faust, which keeps nothing in it."""
     app = App(
         group,
@@ -170,7 +169,7 @@ async def fail(app: App, error: Exception) -> None:
     await app.crash(error)
 
 
-def run_worker(settings: Settings, group: str = GROUP) -> int:
+def run_worker(settings: Settings, group: str = topics.GROUP) -> int:
     """Run `vigil worker` until it is asked to end, and return its exit status: 3 where weights cannot be loaded."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     configure_logs(settings.log)

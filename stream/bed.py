@@ -40,6 +40,8 @@ NOTE_HOLDS_NS = 10_000_000_000
 """How long a gap in the data or a step of the device's clock stays on the board."""
 REMEMBERED_S = 60
 """Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
+SILENT_NS = 2_000_000_000
+"""A device silent for this long is shown without a rate, also where its limit allows longer silences."""
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
 
@@ -70,8 +72,8 @@ class State(msgspec.Struct):
     """What a bed remembers beside its timeline, rules and alarms.
 
     `tick_ns` is the ward's time, and `frame_tick_ns` what it was at the last frame, both in the order of the log;
-    `arrived_tick_ns` is the latter as of the whole batch. `now_ns` is the bed's own event time, `anchor_ns` that of
-    sample 0; `offsets` has the input offset of each of the last seconds.
+    `arrived_tick_ns` is the latter as of the whole batch. `now_ns` is the bed's own event time, `heard_ns` the same at
+    the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds.
     """
 
     covers: int = -1
@@ -80,6 +82,7 @@ class State(msgspec.Struct):
     frame_tick_ns: int = 0
     arrived_tick_ns: int = 0
     now_ns: int = 0
+    heard_ns: int = 0
     anchor_ns: int = 0
     leads: tuple[str, ...] = ()
     rate_hz: float = 0.0
@@ -231,6 +234,7 @@ class Bed:
         while state.step_end + STEP <= clean_end:
             state.step_end += STEP
             self._step(state.step_end)
+        state.heard_ns = state.now_ns
 
     def _step(self, end: int) -> None:
         """Decide at one place of the step grid, from all that was known by then and nothing later."""
@@ -290,33 +294,32 @@ class Bed:
         """Once a second: the risk level, and what the board shows."""
         state = self.state
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
-        names = {name: Verdict(code).name.lower() for name, code in zip(state.leads, state.quality, strict=False)}
         bad = not any(code == Verdict.GOOD for code in state.quality)
         changed = self.risk.step(
             state.now_ns, state.probabilities, state.heart_rate_bpm, self.alarm.active(), bad, bool(state.probabilities)
         )
         if changed is not None:
             self._risk_changed()
-        self._given.vitals.append(self._vitals(state.rhythm, state.heart_rate_bpm, names, _sparkline(trace)))
+        self._show(state.now_ns, _sparkline(trace))
 
     def _tick(self, tick: Tick) -> None:
-        """Silence is judged by the ward's clock, from the last frame's place in the log."""
+        """Judge silence by the ward's clock, from the last frame's place in the log."""
         state = self.state
         if not state.tick_ns:
             state.frame_tick_ns = tick.time_ns
         state.tick_ns = max(state.tick_ns, tick.time_ns)
-        silent_ns = state.tick_ns - state.frame_tick_ns
-        limit_s = self._settings().no_data_s
         state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= state.tick_ns}
-        if silent_ns <= limit_s * 1e9 or not (self.alarm.admitted or state.n_in):
+        silent_ns, limit_s = state.tick_ns - state.frame_tick_ns, self._settings().no_data_s
+        if silent_ns < SILENT_NS or not (self.alarm.admitted or state.n_in):
             return
-        state.now_ns = max(state.now_ns, state.tick_ns) if not state.n_in else state.now_ns + 1_000_000_000
-        onset_ns = state.now_ns - silent_ns
-        trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
-        silence = Finding("no_data", onset_ns, silent_ns / 1e9, limit_s, "s", trace, ())
-        self._announce([silence, *self._technical()])
+        now_ns = state.heard_ns + silent_ns if state.n_in else state.tick_ns
+        if silent_ns > limit_s * 1e9:
+            state.now_ns = max(state.now_ns, now_ns)
+            trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
+            silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace, ())
+            self._announce([silence, *self._technical()])
         state.rhythm, state.heart_rate_bpm, state.quality = "no data", None, ()
-        self._given.vitals.append(self._vitals("no data", None, {}, ()))
+        self._show(now_ns, ())
 
     def _command(self, command: Command) -> None:
         state = self.state
@@ -429,22 +432,23 @@ class Bed:
         seconds_ago = max(0, (state.now_ns - onset_ns) // 1_000_000_000 + 1)
         return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
 
-    def _vitals(self, rhythm: str, rate: float | None, quality: dict[str, str], trace: tuple[float, ...]) -> bytes:
-        rate = None if rate is None else round(rate, 1)
-        return message.encode(
-            Vitals(
-                self.device,
-                self.alarm.bed,
-                self.alarm.ward,
-                self.state.now_ns,
-                rate,
-                rhythm,
-                quality,
-                self.risk.current,
-                self.alarm.active(),
-                trace,
-            )
+    def _show(self, now_ns: int, trace: tuple[float, ...]) -> None:
+        """Say what the board shows; while a device is silent, neither a rate nor a risk."""
+        state, rate = self.state, self.state.heart_rate_bpm
+        quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
+        vitals = Vitals(
+            device=self.device,
+            bed=self.alarm.bed,
+            ward=self.alarm.ward,
+            time_ns=now_ns,
+            heart_rate_bpm=None if rate is None else round(rate, 1),
+            rhythm=state.rhythm,
+            quality=quality,
+            risk=self.risk.current if trace else None,
+            alarms=self.alarm.active(),
+            trace_mv=trace,
         )
+        self._given.vitals.append(message.encode(vitals))
 
     def snapshot(self, front: bytes | None) -> bytes:
         """Return the whole bed as bytes; `front` is what the array stages hold of it."""

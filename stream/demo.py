@@ -31,7 +31,6 @@ from simulators.fleet import merged
 from simulators.send import Sent, send
 from simulators.story import Story, devices, stories
 from stream import topics
-from stream.app import GROUP
 from stream.board import Board
 from stream.client import put_weights, read_alerts, read_beds, send_command, send_setup
 from stream.embedded import Services
@@ -179,7 +178,7 @@ class _Ward:
         await admin.start()
         try:
             while time.monotonic() < deadline:
-                group = await admin.list_consumer_group_offsets(GROUP)
+                group = await admin.list_consumer_group_offsets(topics.GROUP)
                 done = {part.partition: meta.offset for part, meta in group.items() if part.topic == topics.INPUT}
                 if all(done.get(partition, 0) >= end for partition, end in ends.items()):
                     break

@@ -21,6 +21,8 @@ VITALS = "ecg.vitals.v1"
 ALERTS = "ecg.alerts.v1"
 DEAD_LETTERS = "ecg.dead-letters.v1"
 
+GROUP = "vigil"
+"""The workers' consumer group over the input."""
 INPUT_PARTITIONS = 4
 HOUR_MS = 3_600_000
 FOREVER = -1

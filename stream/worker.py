@@ -51,6 +51,8 @@ class Worker:
         self._seen: set[int] = set()
         self.turn = asyncio.Lock()
         self._records = health.counter("records", "Records of the input taken")
+        self._frames = health.counter("frames", "Frames accepted")
+        self._windows = health.counter("windows", "Windows that a network has seen")
         self._alerts = health.counter("alerts", "Alerts published")
         self._dead = health.counter("dead_letters", "Inputs that could not be accepted")
         self._jumps = health.counter("offset_jumps", "Times that a partition's offsets were not contiguous")
@@ -126,6 +128,8 @@ class Worker:
         self._fed.observe(fed - started)
         self._stored.observe(time.monotonic() - fed)
         self._records.inc(len(fresh))
+        self._frames.inc(out.frames)
+        self._windows.inc(out.windows)
         self._alerts.inc(len(out.alerts))
         self._health.ready()
 
