@@ -18,7 +18,7 @@ ward sees a growing part of the device's alerts, and the fence of each holds on 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -135,7 +135,7 @@ class Store:
     def __init__(self, redis: Redis, kept: int = KEPT) -> None:
         self._redis = redis
         self._kept = kept
-        self._source = files("stream").joinpath("store.lua").read_text()
+        self._source = Path(__file__).with_name("store.lua").read_text()
         self._sha = ""
         self._expected: dict[str, int] = {}
         self._known: set[tuple[str, str]] = set()
