@@ -21,7 +21,9 @@ def assert_well_told(told: list[Story]) -> None:
     assert len({story.bed for story in told}) == len({story.device for story in told}) == len(told)
     for story in told:
         assert set(story.expected) <= set(CONDITIONS)
-        assert set(story.forbidden) == set(LETHAL) - set(story.expected)
+        assert not set(story.forbidden) & set(story.expected)
+        assert len(story.forbidden) >= 2
+        assert story.forbidden == LETHAL or set(story.expected) & set(LETHAL)
         if story.event_s is not None:
             assert 15 <= story.event_s <= 45
         assert (story.event_s is not None) or not set(story.expected) & set(LETHAL)
