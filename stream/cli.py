@@ -317,9 +317,9 @@ def check(
 @evaluate_app.command("ec57")
 def evaluate_ec57(data: Data, json: Json = False) -> None:
     """Beats against the reference annotations of a set, after ANSI/AAMI EC57."""
-    from stream.evaluate import ec57
+    from stream.evaluate import beats
 
-    raise SystemExit(ec57(data, json))
+    raise SystemExit(beats(data, json))
 
 
 @bench_app.command("pipeline")
