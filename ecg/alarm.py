@@ -276,9 +276,9 @@ class Alarm:
     def _spreads(self, episode: Episode, hold_s: float) -> bool:
         """Note the leads that show a condition, and say whether one did not before."""
         now, before = self.state.now, episode.leads
-        joined = [lead for lead in episode.finding.leads if now - before.get(lead, -math.inf) > hold_s * 1e9]
+        joined = any(now - before.get(lead, -math.inf) > hold_s * 1e9 for lead in episode.finding.leads)
         episode.leads = before | dict.fromkeys(episode.finding.leads, now)
-        return len(before) > 0 and len(joined) > 0
+        return joined
 
     def _miss(self, name: str) -> list[Transition]:
         """Let a condition be absent: what waited is forgotten, what was announced ends after its hold-off."""

@@ -143,6 +143,23 @@ def test_a_lethal_condition_sounds_though_a_worse_one_was_acknowledged(bed: Bed)
     assert bed.alarm.sounding() == ("ventricular_tachycardia",)
 
 
+def test_a_latched_alarm_behind_a_worse_condition_stays_until_that_is_over(bed: Bed) -> None:
+    bed.hold(1, finding("ventricular_tachycardia", 100))
+    bed.hold(60)
+    both = finding("ventricular_fibrillation", 161), finding("ventricular_tachycardia", 162)
+    (worse,) = bed.hold(3, *both)
+    assert worse.condition == "ventricular_fibrillation"
+    bed.do(Acknowledge(worse.episode))
+    end, start = bed.hold(0.2, *both)
+    assert (end.phase, end.onset_ns, start.phase, start.onset_ns) == ("end", 100 * S, "start", 162 * S)
+
+
+def test_a_lethal_alarm_that_ended_behind_a_worse_one_latches(bed: Bed) -> None:
+    bed.hold(1, finding("extreme_tachycardia"))
+    bed.hold(1, finding("extreme_tachycardia"), finding("ventricular_tachycardia"))
+    assert said(bed.hold(5, finding("ventricular_tachycardia"))) == [("extreme_tachycardia", "update", "latched")]
+
+
 def test_a_milder_condition_stays_covered_by_one_that_was_acknowledged(bed: Bed) -> None:
     both = finding("all_leads_off"), finding("lead_off")
     (start,) = bed.hold(1, *both)
@@ -234,10 +251,11 @@ def test_standby_ends_all_alarms_shows_itself_and_lets_none_start(bed: Bed) -> N
     assert said(bed.hold(1, finding("asystole"))) == [("asystole", "start", "on")]
 
 
-def test_a_condition_that_outlasts_its_episode_gets_another_id(bed: Bed) -> None:
+@pytest.mark.parametrize("later_s", [0, 5])
+def test_a_condition_that_outlasts_its_episode_gets_another_id(bed: Bed, later_s: int) -> None:
     episodes = []
-    for _ in range(20):
-        (start,) = bed.hold(0.2, finding("asystole"))
+    for n in range(20):
+        (start,) = bed.alarm.feed(bed.now_ns + n * later_s * S, [finding("asystole")])
         episodes.append(start.episode)
         bed.do(Standby())
         bed.do(Standby(on=False))

@@ -338,6 +338,22 @@ def test_a_device_that_restarts_under_the_same_session_is_not_deaf() -> None:
     assert timeline.feed(second(1, t0_s=31), 4)[0].first == 250
 
 
+def test_a_frame_given_up_before_a_step_back_is_late_and_no_restart() -> None:
+    timeline = Timeline()
+    for n, t0_s in ((0, 0), (9, -91), (10, -90), (11, -89)):
+        timeline.feed(second(n, t0_s=t0_s), n)
+    assert timeline.feed(second(8, t0_s=8), 12) == []
+    assert (timeline.state.late, timeline.state.next_seq) == (1, 12)
+
+
+def test_what_was_missed_is_remembered_up_to_a_bound() -> None:
+    timeline = Timeline()
+    for n in range(0, 100, 2):
+        timeline.feed(second(n, t0_s=n), n)
+    assert len(timeline.state.missed) == 32
+    assert len(timeline.snapshot()) < 6000
+
+
 @pytest.mark.parametrize("change", [{"leads": (*LEADS[:2], Lead("PLETH2", 50.0, "pleth"))}, {"rate_hz": 500.0}])
 def test_other_leads_or_another_rate_begin_a_new_stretch(change: dict[str, Any]) -> None:
     timeline = Timeline()
