@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 from aiokafka.structs import ConsumerRecord
 
 Kafka = Mapping[str, Any]
@@ -29,11 +30,19 @@ class Send(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+async def start(client: Any, kafka: Kafka) -> None:
+    """Start a client; raises ConnectionError, in one line, where no broker answers."""
+    try:
+        await client.start()
+    except (KafkaConnectionError, NodeNotReadyError) as error:
+        raise ConnectionError(f"kafka at {kafka.get('bootstrap_servers')} does not answer") from error
+
+
 @asynccontextmanager
 async def producing(kafka: Kafka) -> AsyncGenerator[AIOKafkaProducer]:
     """Yield a started producer: in order, without doubles of its own, acknowledged by all replicas."""
     producer = AIOKafkaProducer(enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES, **kafka)
-    await producer.start()
+    await start(producer, kafka)
     try:
         yield producer
     finally:
@@ -44,7 +53,7 @@ async def producing(kafka: Kafka) -> AsyncGenerator[AIOKafkaProducer]:
 async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaConsumer]:
     """Yield a started consumer without a group: it is told what to read and from where, and commits nothing."""
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **{"fetch_max_wait_ms": 20, **kafka, **options})
-    await consumer.start()
+    await start(consumer, kafka)
     try:
         yield consumer
     finally:

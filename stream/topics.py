@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from ecg.frame import MAX_BYTES
-from stream.kafka import Kafka
+from stream.kafka import Kafka, start
 
 INPUT = "ecg.input.v1"
 STATE = "ecg.state.v1"
@@ -225,7 +225,7 @@ def faults(found: list[Found]) -> list[str]:
 @asynccontextmanager
 async def _admin(kafka: Kafka) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
+    await start(admin, kafka)
     try:
         yield admin
     finally:
