@@ -302,12 +302,14 @@ def check(
 ) -> None:
     """Check the settings of the environment, the shipped weights and, if asked, the connections."""
     from stream.nets import load_nets
+    from stream.warm import MADE_UP_BEATS, warm_up
 
     settings = read_settings()
     print(f"kafka {settings.kafka or 'embedded'}; redis {'named' if settings.redis else 'embedded'}")
     print(f"records {settings.records or 'none: generated hearts'}; cache {settings.cache}")
-    for sha in load_nets("shipped"):
-        print(f"net {sha}")
+    nets = load_nets("shipped")
+    beats = warm_up(nets).beat_labels
+    print(f"net {next(iter(nets))}; pipeline {'well' if len(beats) > MADE_UP_BEATS else 'NOT well'}: {beats}")
     if services:
         from stream.client import check_services
 

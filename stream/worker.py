@@ -20,6 +20,7 @@ from stream.health import Health
 from stream.kafka import Kafka, Send, durable, read_to_end, reading
 from stream.nets import load_net
 from stream.pipeline import Out, Pipeline, Predict, Record
+from stream.warm import warm_up
 
 log = structlog.get_logger("worker")
 Answer = TypeVar("Answer")
@@ -47,6 +48,7 @@ class Worker:
         self._nets: dict[str, Predict] = {}
         self._pipeline = Pipeline(self._nets)
         self._thread = ThreadPoolExecutor(1, "pipeline")  # its own: heartbeats, answers and metrics go on meanwhile
+        self._warm = False
         self._next: dict[int, int] = {}
         self._seen: set[int] = set()
         self.turn = asyncio.Lock()
@@ -71,6 +73,9 @@ class Worker:
         ValueError
             If a snapshot is not this version's, or covers what the log has not got.
         """
+        if not self._warm:
+            await self._run(warm_up, self._nets)
+            self._warm = True
         started = time.monotonic()
         parts = sorted(partitions)
         async with self.turn, reading(self._kafka, max_partition_fetch_bytes=16_777_216) as reader:
