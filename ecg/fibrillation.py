@@ -42,8 +42,8 @@ FIBRILLATION = np.dtype(
 )
 """One judgement: `end` is the sample after the last one seen; `score` the log-odds (mean over leads, above 0 is
 fibrillatory); `rate_hz` and `regularity` (0 to 1, the height of the autocorrelation's peak) describe the wave of the
-most fibrillatory lead; `leads` those that show it, `usable` those with a signal at least half of the last second and of
-the window (flat ones included), a bit a lead; `flat` that all usable leads were flat in the last second."""
+most fibrillatory lead; `leads` show it, `usable` ones have a signal for at least half of the last two seconds
+(flat ones included), a bit a lead; `flat` that all usable leads were flat in these."""
 
 FEATURES = ("above", "mid", "still", "space", "even", "peak", "drift", "size")
 """What is weighed, in this order: share of samples above a fifth of their second's peak; share of the power from 2.2
@@ -65,8 +65,10 @@ _HALF = WINDOW // 2
 _HALF_HZ = ANALYSIS_HZ // 2
 _BLOCKS = WINDOW // GRID
 _PRESENT = 5
-_LEAST_MV = 0.1
-_FLOOR = -6.0
+_LEAST_MV = 0.2
+"""Coarse fibrillation begins here (Kerber et al., Circulation 95(6), 1997, doi:10.1161/01.CIR.95.6.1677)."""
+_FLOOR, _STILL = -6.0, -2.0
+"""Lowest log-odds of a lead, and those of one that stood still for a second: a wave that stopped, or slow beats."""
 _CELLS = 40
 _LAG = _HALF_HZ // 2
 _BINS = 256
@@ -87,8 +89,9 @@ class Weighed(NamedTuple):
 class Fibrillation:
     """Judges many beds' clean leads at 250 Hz every `GRID` samples, a row a bed.
 
-    Missing samples are bridged by the last one that was there; a lead with more than half of its window missing, or
-    smaller than 0.1 mV over all of it, does not vote. Judgements are the same whatever the chunks and the batch.
+    Missing samples are bridged by the last one that was there. A lead with more than half of its window missing, or
+    smaller than 0.2 mV over all of it, does not vote; one that moved less than 0.1 mV in a second of it votes against.
+    Judgements are the same whatever the chunks and the batch.
 
     Examples
     --------
@@ -206,8 +209,10 @@ def _judge(judgement, missing, recent, window, features, hann, turn, swap, weigh
         _unroll(recent[k], judgement.end, window)
         if window.max() - window.min() < _LEAST_MV:
             continue
-        _describe(window, hann, turn, swap, features)
-        odds = min(max(_log_odds(features, weights, bias), _FLOOR), -_FLOOR)
+        odds = _STILL
+        if not _has_still_second(window):
+            _describe(window, hann, turn, swap, features)
+            odds = min(max(_log_odds(features, weights, bias), _FLOOR), -_FLOOR)
         total += odds
         voters += 1
         if odds > 0:
@@ -219,6 +224,15 @@ def _judge(judgement, missing, recent, window, features, hann, turn, swap, weigh
     if judgement.fibrillatory:
         _unroll(recent[surest], judgement.end, window)
         judgement.rate_hz, judgement.regularity = _period(window)
+
+
+@njit(cache=True)
+def _has_still_second(window):  # pyright: ignore
+    for second in range(_HALF // _HALF_HZ):
+        part = window[second * _HALF_HZ : (second + 1) * _HALF_HZ]
+        if part.max() - part.min() < 0.5 * _LEAST_MV:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -240,18 +254,19 @@ def _take(x, seen, held, first, missing, recent, lead):  # pyright: ignore
 
 @njit(cache=True)
 def _present(missing, recent, n_leads, seen):  # pyright: ignore
-    """Return the bits of the leads with a signal in the last two seconds, and whether all of them are flat."""
+    """Return the bits of the leads with a signal in the last two seconds, and whether all of them were flat."""
     usable, all_flat = 0, True
     last = seen // GRID - 1
+    blocks = min(_PRESENT, last + 1)
     for lead in range(n_leads):
         lacking = 0
-        for back in range(_PRESENT):
+        for back in range(blocks):
             lacking += missing[lead, (last - back) % _BLOCKS]
-        if 2 * lacking > _PRESENT * GRID:
+        if 2 * lacking > blocks * GRID:
             continue
         usable |= 1 << lead
         low, high = np.inf, -np.inf
-        for back in range(1, _PRESENT * GRID // 2 + 1):
+        for back in range(1, blocks * GRID // 2 + 1):
             value = recent[lead, ((seen >> 1) - back) % _HALF]
             low, high = min(low, value), max(high, value)
         all_flat = all_flat and high - low < FLAT_MV

@@ -14,8 +14,9 @@ from ecg.resample import ANALYSIS_HZ
 
 STEP = 50
 """Samples of a step, 0.2 s."""
-WAVE_LEAD_S = 3.0
-"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave."""
+WAVE_LEAD_S = 2.0
+"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: about as many as a
+sudden onset needs to tip the judgement."""
 WAVE_GAP_S = 1.0
 """Evidence of a wave is forgotten when this long no judgement found one."""
 ORGANISED, ORGANISED_BPM = 0.85, 240.0
