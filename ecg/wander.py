@@ -23,7 +23,7 @@ FLOATS = 2 * (FIRST + SECOND) + 6
 _SUM, _HELD, _COUNT_1, _COUNT_2, _BEFORE, _AFTER = range(2 * (FIRST + SECOND), FLOATS)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def clear(state):  # pyright: ignore
     """Bring the state of a stream to that before its first sample."""
     state[:] = 0
@@ -31,7 +31,7 @@ def clear(state):  # pyright: ignore
     state[_BEFORE:] = np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def baseline(state, seen, x, n, out):  # pyright: ignore
     """Take samples `seen` to `seen + n` of a stream, NaN where missing; give the baseline `LOOK_AHEAD` samples earlier.
 
@@ -76,26 +76,31 @@ def baseline(state, seen, x, n, out):  # pyright: ignore
         out[i] = level if level == level else np.float32(0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _median(recent, ordered, state, counter, at, value):  # pyright: ignore
     """Put a value in the place of the oldest one and return the median of those that are there, NaN if none is."""
     count = int(state[counter])
     gone = recent[at]
     recent[at] = value
+    k = 0
     if gone == gone:
-        k = 0
         while k < count - 1 and ordered[k] != gone:
             k += 1
-        count -= 1
-        for j in range(k, count):
-            ordered[j] = ordered[j + 1]
-    if value == value:
+    elif value == value:
         k = count
+        count += 1
+    if value == value:
         while k > 0 and ordered[k - 1] > value:
             ordered[k] = ordered[k - 1]
             k -= 1
+        while k < count - 1 and ordered[k + 1] < value:
+            ordered[k] = ordered[k + 1]
+            k += 1
         ordered[k] = value
-        count += 1
+    elif gone == gone:
+        count -= 1
+        for j in range(k, count):
+            ordered[j] = ordered[j + 1]
     state[counter] = count
     if count == 0:
         return np.float32(np.nan)

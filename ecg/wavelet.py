@@ -234,7 +234,7 @@ def _centre(analysis: NDArray[np.float64], level: int) -> float:
     return float((np.arange(len(whole)) * whole**2).sum() / (whole**2).sum())
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sections(plan):  # pyright: ignore
     """Return where each part of a stream's memory begins, and at the end how many float32 numbers it takes."""
     levels, taps = plan.strength.shape[0], plan.analysis.shape[1]
@@ -250,7 +250,7 @@ def _sections(plan):  # pyright: ignore
     return ends
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyright: ignore
     """Run each stream of a batch through all stages, by itself."""
     at = _sections(plan)
@@ -263,7 +263,7 @@ def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyrigh
     threshold = np.empty((levels, width), dtype=np.float32)
     scale = np.empty(width, dtype=np.float32)
     active = np.empty((2, _GUARD + width), dtype=np.float32)
-    guard = np.empty(plan.guard.max() + width, dtype=np.float32)
+    guard = np.zeros(plan.guard.max() + width, dtype=np.float32)
     low = np.empty(width, dtype=np.float32)
     base = np.zeros(plan.behind + width, dtype=np.float32)
     for i in range(rows.shape[0]):
@@ -295,7 +295,7 @@ def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyrigh
         seen[row] += n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _push(recent, x, n, raw):  # pyright: ignore
     """Join the last samples and the new ones, NaN where they cannot be a heart's, and keep the last ones."""
     past = recent.shape[0]
@@ -305,7 +305,7 @@ def _push(recent, x, n, raw):  # pyright: ignore
     recent[:] = raw[n : n + past]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _begin(plan, own, at, x, n, whole):  # pyright: ignore
     """Return where to begin; at a stream's first sample, fill its past with that sample's value."""
     if whole >= 0:
@@ -334,7 +334,7 @@ def _begin(plan, own, at, x, n, whole):  # pyright: ignore
     return start
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _hold(x, n, held, whole, since, filled):  # pyright: ignore
     """Fill missing samples with the last one, and count for each the samples since one was missing."""
     last = held[0]
@@ -350,37 +350,75 @@ def _hold(x, n, held, whole, since, filled):  # pyright: ignore
     return whole
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _analyse(plan, tails, waiting, line, detail, n, low):  # pyright: ignore
     """Split `low` (changed in place into the last approximation) into the details of each level."""
     levels, taps = plan.strength.shape[0], plan.analysis.shape[1]
     tail, late = tails.shape[0] // levels, plan.late[0]
     for j in range(levels):
         own, past = tails[j * tail : (j + 1) * tail], waiting[j * late : (j + 1) * late]
-        line[0, :tail] = own
-        line[0, tail : tail + n] = low[:n]
-        own[:] = line[0, n : n + tail]
-        detail[j, :late] = past
+        _extend(own, low[:n], line[0])
+        _copy(past, detail[j])
         high = detail[j, late : late + n]
-        high[:] = 0
-        low[:n] = 0
-        for k in range(0, taps, 2):
-            begin = tail - (k << j)
-            here, before = line[0, begin : begin + n], line[0, begin - (1 << j) : begin - (1 << j) + n]
-            _split(plan.analysis[:, k : k + 2], here, before, low[:n], high)
-        past[:] = detail[j, n : n + late]
+        _clear(high)
+        _clear(low[:n])
+        if taps % 4 == 2:
+            _add_two(plan.analysis[0], 0, line[0], tail, j, low[:n])
+            _add_two(plan.analysis[1], 0, line[0], tail, j, high)
+        for k in range(taps % 4, taps, 4):
+            _add_four(plan.analysis[0], k, line[0], tail, j, low[:n])
+            _add_four(plan.analysis[1], k, line[0], tail, j, high)
+        _copy(detail[j, n : n + late], past)
 
 
-@njit(cache=True)
-def _split(taps, here, before, low, high):  # pyright: ignore
-    """Add two terms of both filters."""
-    a, b, c, d = taps[0, 0], taps[0, 1], taps[1, 0], taps[1, 1]
-    for i in range(low.shape[0]):
-        low[i] = low[i] + a * here[i] + b * before[i]
-        high[i] = high[i] + c * here[i] + d * before[i]
+@njit(cache=True, error_model="numpy")
+def _copy(source, into):  # pyright: ignore
+    for k in range(source.shape[0]):
+        into[k] = source[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _clear(out):  # pyright: ignore
+    for k in range(out.shape[0]):
+        out[k] = 0
+
+
+@njit(cache=True, error_model="numpy")
+def _extend(own, new, line):  # pyright: ignore
+    """Join the past and the new values in `line`, and keep the newest as the past."""
+    past, n = own.shape[0], new.shape[0]
+    for k in range(past):
+        line[k] = own[k]
+    joined, newest = line[past : past + n], line[n : n + past]
+    for k in range(n):
+        joined[k] = new[k]
+    for k in range(past):
+        own[k] = newest[k]
+
+
+@njit(cache=True, error_model="numpy")
+def _add_two(taps, k, line, tail, j, out):  # pyright: ignore
+    """Add the terms of taps `k` and `k + 1` of a filter spread by 2^j; pywt's filters have an even length."""
+    n, step, begin = out.shape[0], 1 << j, tail - (k << j)
+    x0, x1 = line[begin : begin + n], line[begin - step : begin - step + n]
+    a0, a1 = taps[k], taps[k + 1]
+    for i in range(n):
+        out[i] = out[i] + a0 * x0[i] + a1 * x1[i]
+
+
+@njit(cache=True, error_model="numpy")
+def _add_four(taps, k, line, tail, j, out):  # pyright: ignore
+    """Add the terms of taps `k` to `k + 3`."""
+    n, step, begin = out.shape[0], 1 << j, tail - (k << j)
+    x0, x1 = line[begin : begin + n], line[begin - step : begin - step + n]
+    begin -= 2 * step
+    x2, x3 = line[begin : begin + n], line[begin - step : begin - step + n]
+    a0, a1, a2, a3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+    for i in range(n):
+        out[i] = out[i] + a0 * x0[i] + a1 * x1[i] + a2 * x2[i] + a3 * x3[i]
+
+
+@njit(cache=True, error_model="numpy")
 def _follow(plan, first, blocks, since, detail, noise, sums, threshold, scale, n):  # pyright: ignore
     """Follow the noise level of each level, a value each `BLOCK` samples, and give the threshold of each sample."""
     levels, late = plan.strength.shape[0], plan.late[0]
@@ -411,7 +449,7 @@ def _follow(plan, first, blocks, since, detail, noise, sums, threshold, scale, n
     return blocks
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _quantile(level, value, blocks):  # pyright: ignore
     """Move a level, by a share of itself, towards the value that `_RANK` of the values lie under."""
     if level == 0:
@@ -422,7 +460,7 @@ def _quantile(level, value, blocks):  # pyright: ignore
     return max(level * (np.float32(1) - pace * np.float32(1 - _RANK)), value)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _watch(plan, tail, past, detail, scale, active, guard, n):  # pyright: ignore
     """Find the activity, as a multiple of the noise, in the last `_GUARD` samples of the level that a QRS fills."""
     late, old = plan.late[0], past.shape[0]
@@ -445,50 +483,57 @@ def _watch(plan, tail, past, detail, scale, active, guard, n):  # pyright: ignor
     past[:] = guard[n : n + old]
 
 
-@njit(cache=True)
-def _shrink(plan, j, detail, threshold, guard, out):  # pyright: ignore
-    """Shrink details by the rule; where the activity shows a QRS complex, the threshold falls."""
-    n = out.shape[0]
-    if not plan.fixed:
-        for k in range(n):
-            calm = (_CERTAIN - guard[k]) * np.float32(1 / (_CERTAIN - _CALM))
-            threshold[k] *= min(max(calm, np.float32(0)), np.float32(1))
-    for k in range(n):
-        d, t = detail[k], threshold[k]
-        size = abs(d)
-        if plan.rule == 0:
-            kept = max(size - t, np.float32(0))
-            out[k] = kept if d > 0 else -kept
-        elif plan.rule == 1:
-            out[k] = d if size >= t else np.float32(0)
-        else:
-            out[k] = d - t * t / d if size > t else np.float32(0)
+@njit(cache=True, error_model="numpy")
+def _share(guard):  # pyright: ignore
+    """Return how much of a threshold holds: none of it where the activity shows a QRS complex."""
+    calm = (_CERTAIN - guard) * np.float32(1 / (_CERTAIN - _CALM))
+    return min(max(calm, np.float32(0)), np.float32(1))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _soft(detail, threshold, guard, out):  # pyright: ignore
+    for k in range(out.shape[0]):
+        t = threshold[k] * _share(guard[k])
+        out[k] = max(detail[k] - t, np.float32(0)) + min(detail[k] + t, np.float32(0))
+
+
+@njit(cache=True, error_model="numpy")
+def _hard(detail, threshold, guard, out):  # pyright: ignore
+    for k in range(out.shape[0]):
+        out[k] = detail[k] if abs(detail[k]) >= threshold[k] * _share(guard[k]) else np.float32(0)
+
+
+@njit(cache=True, error_model="numpy")
+def _garrote(detail, threshold, guard, out):  # pyright: ignore
+    for k in range(out.shape[0]):
+        t = threshold[k] * _share(guard[k])
+        power, least = detail[k] * detail[k], t * t
+        out[k] = detail[k] * (np.float32(1) - least / power) if power > least else np.float32(0)
+
+
+@njit(cache=True, error_model="numpy")
 def _join(plan, shrunk, approximation, line, detail, threshold, guard, n, low):  # pyright: ignore
     """Shrink the details and put `low` (changed in place into the signal) and them together, coarsest first."""
     levels, taps = plan.strength.shape[0], plan.synthesis.shape[1]
     tail, late, old = shrunk.shape[0] // levels, plan.late[0], plan.guard.max()
     for j in range(levels - 1, -1, -1):
         own, past = shrunk[j * tail : (j + 1) * tail], approximation[j * tail : (j + 1) * tail]
-        line[0, :tail] = past
-        line[0, tail : tail + n] = low[:n]
-        past[:] = line[0, n : n + tail]
-        line[1, :tail] = own
+        _extend(past, low[:n], line[0])
+        _copy(own, line[1])
         waited = late - plan.late[j]
         recent = guard[old - plan.guard[j] : old - plan.guard[j] + n]
-        _shrink(plan, j, detail[j, waited : waited + n], threshold[j, :n], recent, line[1, tail : tail + n])
-        own[:] = line[1, n : n + tail]
-        low[:n] = 0
-        for k in range(taps):
-            begin = tail - (k << j)
-            _add(plan.synthesis[:, k], line[0, begin : begin + n], line[1, begin : begin + n], low[:n])
-
-
-@njit(cache=True)
-def _add(taps, smooth, rough, out):  # pyright: ignore
-    """Add one term of both filters."""
-    a, b = taps[0], taps[1]
-    for i in range(out.shape[0]):
-        out[i] = out[i] + a * smooth[i] + b * rough[i]
+        own_detail, own_threshold, fresh = detail[j, waited : waited + n], threshold[j, :n], line[1, tail : tail + n]
+        if plan.rule == 0:
+            _soft(own_detail, own_threshold, recent, fresh)
+        elif plan.rule == 1:
+            _hard(own_detail, own_threshold, recent, fresh)
+        else:
+            _garrote(own_detail, own_threshold, recent, fresh)
+        _copy(line[1, n : n + tail], own)
+        _clear(low[:n])
+        if taps % 4 == 2:
+            _add_two(plan.synthesis[0], 0, line[0], tail, j, low[:n])
+            _add_two(plan.synthesis[1], 0, line[1], tail, j, low[:n])
+        for k in range(taps % 4, taps, 4):
+            _add_four(plan.synthesis[0], k, line[0], tail, j, low[:n])
+            _add_four(plan.synthesis[1], k, line[1], tail, j, low[:n])
