@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -191,6 +192,11 @@ def test_a_service_that_is_waited_for_has_a_health_check_or_ends() -> None:
     for service in services.values():
         for needed, how in service.get("depends_on", {}).items():
             assert "healthcheck" in services[needed] or how["condition"] == "service_completed_successfully"
+
+
+def test_the_cluster_id_of_kafka_is_sixteen_bytes() -> None:
+    cluster = COMPOSE["services"]["kafka"]["environment"]["CLUSTER_ID"]
+    assert len(base64.urlsafe_b64decode(cluster + "==")) == 16
 
 
 def test_the_worker_can_be_scaled() -> None:
