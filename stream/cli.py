@@ -79,12 +79,14 @@ def demo(
     speed: Annotated[float, typer.Option(min=0.1, max=20, help="Times real time.")] = 1.0,
     records: Records = None,
     json: Json = False,
+    picture: Annotated[Path | None, typer.Option(help="Write the board at its busiest here, as SVG.")] = None,
 ) -> None:
     """Run the main job, end to end: devices, Kafka, workers, Redis, and a board in this terminal."""
-    from stream.demo import run
+    from stream.demo import Wanted, run
 
     settings = read_settings()
-    raise SystemExit(run(settings, records or settings.records, beds, seconds, speed, json, STARTED))
+    wanted = Wanted(beds, seconds, speed, json, picture)
+    raise SystemExit(run(settings, records or settings.records, wanted, STARTED))
 
 
 @app.command()
