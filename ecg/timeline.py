@@ -150,6 +150,11 @@ class Timeline:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
         self.state = _decoder.decode(kept)
 
+    @property
+    def useless(self) -> int:
+        """Frames that were dropped because they, or what came after them, had been there before."""
+        return self.state.duplicates + self.state.late
+
     def event_ns(self, index: int) -> int:
         """Return the event time of a sample of the present stretch."""
         return self.state.origin_ns + _ns(index, self.state.rate_hz)

@@ -23,7 +23,7 @@ from ecg.beats import BEAT
 from ecg.clinical import Settings
 from ecg.condition import CONDITIONS, Finding
 from ecg.fibrillation import FIBRILLATION
-from ecg.frame import Command, Setup, Tick
+from ecg.frame import ChangeLimits, Command, Setup, Tick
 from ecg.frontend import Analysis
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
@@ -334,6 +334,8 @@ class Bed:
 
     def _carry_out(self, command: Command) -> None:
         try:
+            if isinstance(command.do, ChangeLimits):
+                self.setup.settings.with_limits(command.do.limits).check()
             transitions = self.alarm.command(self.state.now_ns, command.do)
         except ValueError as error:
             self._given.refused.append((self.state.offset, str(error)))

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -57,7 +58,7 @@ class Board:
             if bed.vitals.time_ns != last_ns:
                 self._moved[bed.device] = (bed.vitals.time_ns, self._clock())
                 trace = [*self._traces.get(bed.device, []), *bed.vitals.trace_mv]
-                self._traces[bed.device] = trace[-25 * TRACE_S :]
+                self._traces[bed.device] = trace[-25 * TRACE_S :] if bed.vitals.trace_mv else []
 
     def suspended_s(self, bed: Bed) -> float:
         """Return for how long a bed has stood still, 0 while it moves."""
@@ -68,14 +69,14 @@ class Board:
 
     def render(self) -> Table:
         """Return the board as a table, the beds in order of their names."""
-        table = Table(expand=True, header_style="bold", title="Vigil", title_justify="left", pad_edge=False)
+        table = Table(expand=True, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("bed", no_wrap=True)
         table.add_column("trace", width=TRACE_COLUMNS, no_wrap=True)
         table.add_column("HR", justify="right", width=4)
-        table.add_column("rhythm", no_wrap=True, ratio=2)
-        table.add_column("quality", no_wrap=True, ratio=2)
-        table.add_column("risk", no_wrap=True, ratio=1)
-        table.add_column("alarms", ratio=5)
+        table.add_column("rhythm", min_width=12, max_width=24)
+        table.add_column("quality", min_width=7, max_width=24)
+        table.add_column("risk", min_width=8, max_width=12)
+        table.add_column("alarms", ratio=1)
         for bed in self._beds:
             table.add_row(*self._row(bed))
         return table
@@ -163,7 +164,7 @@ def _alarms(bed: Bed, now_ns: int) -> Text:
         age = max(0, now_ns - alert.onset_ns) // NS
         mark = "" if alert.presence == "on" else f" ({alert.presence})"
         text.append(f"{alert.text}{mark}", COLOURS[alert.priority])
-        text.append(f" {age // 60}:{age % 60:02d}")
+        text.append(f"  {age // 60}:{age % 60:02d}")
     return text
 
 

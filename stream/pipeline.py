@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg import lead
 from ecg.clinical import Settings
 from ecg.frame import Command, Frame, FrameError, Input, Setup, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
@@ -234,9 +235,12 @@ class Pipeline:
         heard = work.setdefault(bed, _Work()).heard
         if isinstance(entry, Frame):
             out.frames += 1
-            bed.state.arrived_tick_ns = shared.tick_ns
-            heard.append(Heard(record.offset, Arrival.GOOD))
-            heard.extend(Heard(record.offset, piece) for piece in bed.timeline.feed(entry, record.offset))
+            useless = bed.timeline.useless
+            pieces = bed.timeline.feed(entry, record.offset)
+            if bed.timeline.useless == useless:  # a device stuck on frames of the past is as silent as one that is off
+                bed.state.arrived_tick_ns = shared.tick_ns
+                heard.append(Heard(record.offset, Arrival.GOOD))
+            heard.extend(Heard(record.offset, piece) for piece in pieces)
         else:
             heard.append(Heard(record.offset, entry if isinstance(entry, Command) else Arrival.BAD))
 
@@ -273,7 +277,7 @@ class Pipeline:
     def _restart(self, bed: Bed, piece: Piece) -> None:
         if bed.front is not None:
             self._front.close(bed.front)
-        leads = tuple(piece.leads[row].name for row in _ecg_rows(piece))
+        leads = lead.names(tuple(piece.leads[row] for row in _ecg_rows(piece)))
         bed.front = self._front.open(piece.rate_hz, len(leads))
         bed.restart(piece, leads)
 
@@ -331,11 +335,11 @@ def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:
 
 
 def _ecg_rows(piece: Piece) -> list[int]:
-    return [row for row, lead in enumerate(piece.leads) if lead.kind == "ecg"]
+    return [row for row, each in enumerate(piece.leads) if each.kind == "ecg"]
 
 
 def _at_analysis_rate(run: tuple[int, int, int], piece: Piece, rows: list[int]) -> tuple[int, int, int]:
     """Bring a run of lead-off samples from a piece's own numbering to samples of the stretch at 250 Hz."""
-    lead, first, end = run
+    row, first, end = run
     ratio = ANALYSIS_HZ / piece.rate_hz
-    return rows.index(lead), math.ceil((piece.first + first) * ratio), math.ceil((piece.first + end) * ratio)
+    return rows.index(row), math.ceil((piece.first + first) * ratio), math.ceil((piece.first + end) * ratio)
