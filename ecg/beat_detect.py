@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numba import njit
 
-from ecg.beat_shape import measure, recognise
-from ecg.beat_state import BOX, LABELS, POINTS, RECENT, RING, SHAPE_LEADS, TEMPLATES
+from ecg.beat_class import FEATURES, describe, evidence, remember
+from ecg.beat_shape import learn, measure, recognise
+from ecg.beat_state import BOX, LABELS, POINTS, RECENT, RING, SHAPE_LEADS
 
 LEARNING = 400
 HOLD = 40
@@ -18,7 +19,6 @@ SHAPE_DELAY = 2
 SPIKE_MV = 0.3
 """A sample that stands out from both its neighbours by more is cut to this: a pacer's spike, no heart."""
 REFRACTORY = 50
-T_WINDOW = 100
 FLOOR_MV = 0.012
 SMALLEST_MV = 0.16
 MAX_LAG = 330
@@ -86,7 +86,7 @@ def _vote(s, leads, rules):
 
 
 @njit(cache=True)
-def _accept(s, leads, at, vote, m, x, like, template, moved, back):
+def _accept(s, leads, at, m, x, f, like, template, back):
     """Take a complex as a beat: levels, intervals, templates."""
     since = at - s.beat_at
     if s.beat_at >= 0 and REFRACTORY <= since <= 500:
@@ -95,21 +95,20 @@ def _accept(s, leads, at, vote, m, x, like, template, moved, back):
         s.interval = np.median(s.intervals[: min(s.n_intervals, RECENT)])
     s.beat_at = at
     s.beat_slope = m[1]
-    s.beat_vote = vote
     found = s.found
     sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
     found.label = LABELS[0]
     found.width_ms = m[2]
-    found.similarity = like
+    found.similarity = f[4]
     found.amplitude_mv = m[0]
     found.leads = 0
     for j in range(leads):
         q = s.lead[j]
         if (q.at_back if back else q.at_peak) > 0.3 * q.level:
             found.leads |= 1 << j
-    s.back, s.back_at = 0.0, -1
+    s.back_at = -1
     for j in range(leads):
         q = s.lead[j]
         q.levels[s.n_beats % RECENT] = q.at_back if back else q.at_peak
@@ -117,30 +116,12 @@ def _accept(s, leads, at, vote, m, x, like, template, moved, back):
     for j in range(leads):
         q = s.lead[j]
         q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
-    if template >= 0 and like > 0.85:
-        k = template
-        t = s.template[k]
-        t.count += 1
-        gain = max(1.0 / t.count, 0.1)
-    else:
-        k = 0
-        worst = 1e18
-        for j in range(TEMPLATES):
-            t = s.template[j]
-            value = 0.0 if t.count == 0 else min(t.count, 20) * 20.0 + t.last
-            if value < worst:
-                worst, k = value, j
-        t = s.template[k]
-        t.count = 1
-        gain = 1.0
-    t.last = s.n_beats
-    for j in range(SHAPE_LEADS):
-        for i in range(POINTS):
-            t.shape[j, i] += gain * (x[j, i] - t.shape[j, i]) if gain < 1.0 else x[j, i] - t.shape[j, i]
+    k = learn(s, template, like, x)
+    remember(s, k, f, m, 0.0)
 
 
 @njit(cache=True)
-def _reject(s, leads, at, vote, rules):
+def _reject(s, leads, at, points, rules):
     """Take a peak as noise; the best since the last beat is kept for search-back."""
     for j in range(leads):
         q = s.lead[j]
@@ -149,53 +130,48 @@ def _reject(s, leads, at, vote, rules):
     for j in range(leads):
         q = s.lead[j]
         q.noise = _ranked(q.noises, s.n_noise, 4)
-    if at - s.beat_at >= T_WINDOW and vote > s.back:
-        s.back, s.back_at = vote, at
+    if points > rules.back and (s.back_at < 0 or points > s.back):
+        s.back, s.back_at, s.back_vote = points, at, s.peak
         for j in range(leads):
             q = s.lead[j]
             q.at_back = q.at_peak
 
 
 @njit(cache=True)
-def _judge(s, leads, now, m, x, rules):
+def _judge(s, leads, m, x, x2, f, sums, rules):
     """Judge the peak that has stood for HOLD samples; True where it is a beat."""
     at, vote = s.peak_at, s.peak
-    since = at - s.beat_at if s.beat_at >= 0 else 10**6
+    since = at - s.beat_at
     if since < REFRACTORY:
         return False
-    template, like, moved = -1, 0.0, at - DELAY
-    ok = vote >= rules.known
-    if ok:
+    points = -99.0
+    if vote >= rules.least_vote:
         measure(s, leads, at - DELAY, m)
-        template, like, moved = recognise(s, leads, at - DELAY, x)
-        known = template >= 0 and like > 0.9 and s.template[template].count >= 3
-        ok = vote >= rules.certain or (known and vote >= rules.known)
-        if since < T_WINDOW and m[1] < rules.t_slope * s.beat_slope:
-            ok = False
-        if m[0] < SMALLEST_MV:
-            ok = False
-    if ok:
-        _accept(s, leads, at, vote, m, x, like, template, moved, False)
-    else:
-        _reject(s, leads, at, vote, rules)
+        if m[0] >= SMALLEST_MV:
+            template, like = recognise(s, leads, at - DELAY, x, sums)
+            describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
+            points = evidence(f, since, rules)
+            if points > 0.0:
+                _accept(s, leads, at, m, x, f, like, template, False)
+    if points <= 0.0:
+        _reject(s, leads, at, points, rules)
     _weigh(s, leads, rules)
-    return ok
+    return points > 0.0
 
 
 @njit(cache=True)
-def _search_back(s, leads, now, m, x, rules):
-    if s.back_at < 0 or now - s.back_at > MAX_LAG or now - s.beat_at <= rules.gap * s.interval + HOLD:
-        return False
-    if s.back < rules.back:
+def _search_back(s, leads, now, m, x, x2, f, sums, rules):
+    """Take the best peak since the last beat as one after all, where none came for long."""
+    if s.back_at < 0 or now - s.beat_at <= rules.gap * s.interval + HOLD:
         return False
     at = s.back_at
-    measure(s, leads, at - DELAY, m)
-    template, like, moved = recognise(s, leads, at - DELAY, x)
-    known = template >= 0 and like > rules.back_likeness and s.template[template].count >= 3
-    if m[0] < SMALLEST_MV or not known:
-        s.back_at, s.back = -1, 0.0
+    if now - at > MAX_LAG:
+        s.back_at = -1
         return False
-    _accept(s, leads, at, s.back, m, x, like, template, moved, True)
+    measure(s, leads, at - DELAY, m)
+    template, like = recognise(s, leads, at - DELAY, x, sums)
+    describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
+    _accept(s, leads, at, m, x, f, like, template, True)
     _weigh(s, leads, rules)
     return True
 
@@ -221,8 +197,8 @@ def _learn(s, leads):
 @njit(cache=True)
 def detect(state, rows, x, leads, count, rules, out, n_out):
     """Feed samples of beds; writes beats into out[b, :n_out[b]]."""
-    m = np.zeros(4)
-    cutout = np.zeros((SHAPE_LEADS, POINTS))
+    m, sums, f = np.zeros(5), np.zeros(3), np.zeros(len(FEATURES))
+    x1, x2 = np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS))
     for b in range(len(rows)):
         s = state[rows[b]]
         n = 0
@@ -249,10 +225,10 @@ def detect(state, rows, x, leads, count, rules, out, n_out):
                         q.at_peak = q.energy
                 elif t - s.peak_at >= HOLD:
                     s.rising = 0
-                    hit = _judge(s, leads[b], t, m, cutout, rules)
+                    hit = _judge(s, leads[b], m, x1, x2, f, sums, rules)
             s.vote = vote
             if not hit:
-                hit = _search_back(s, leads[b], t, m, cutout, rules)
+                hit = _search_back(s, leads[b], t, m, x1, x2, f, sums, rules)
             if hit:
                 s.found.confirmed = t
                 out[b, n] = s.found

@@ -7,57 +7,70 @@ import math
 import numpy as np
 from numba import njit
 
-from ecg.beat_state import POINTS, RING, SHAPE_LEADS, TEMPLATES
+from ecg.beat_state import JOIN, POINTS, RING, SHAPE_LEADS, TEMPLATES
 
 _BEFORE = 30
 """Samples of a template before the anchor, 120 ms."""
 _MASK = RING - 1
+_SPAN = 40
+"""Samples on either side of the anchor that are measured, 160 ms."""
+_QUIET = 4
+"""Samples of rest at which a QRS ends, 16 ms."""
 
 
 @njit(cache=True)
-def measure(s, leads, anchor, out):
-    """Measure the complex around `anchor`: out = [p-p mV, slope in levels a sample, width ms, fiducial]."""
-    n = min(leads, SHAPE_LEADS)
-    ring = s.ring
-    act = np.zeros(81)
-    dev = np.zeros(81)
-    pp_max = 0.0
-    slope = 0.0
-    for j in range(n):
+def measure(s, leads, anchor, m):
+    """Measure the complex around `anchor`.
+
+    Fills m with: size (p-p mV in the largest lead), steepness (levels a sample), width (ms, from the first to the last
+    steep sample), fiducial (absolute sample of the largest deflection), mass (ms, steepness summed over the complex).
+    """
+    activity = np.zeros(2 * _SPAN + 1)
+    deflection = np.zeros(2 * _SPAN + 1)
+    m[0], m[1] = 0.0, 0.0
+    for j in range(min(leads, SHAPE_LEADS)):
         q = s.lead[j]
-        if q.weight <= 0.0:
-            continue
-        u = q.weight / q.level
-        lo, hi, steep, mean = 1e9, -1e9, 0.0, 0.0
-        for i in range(81):
-            mean += ring[j, (anchor - 40 + i) & _MASK]
-        mean /= 81.0
-        for i in range(81):
-            at = anchor - 40 + i
-            v = ring[j, at & _MASK]
-            d = abs(ring[j, (at + 1) & _MASK] - ring[j, (at - 1) & _MASK])
-            act[i] += u * d
-            dev[i] += u * abs(v - mean)
-            if 18 <= i <= 62:
-                lo, hi = min(lo, v), max(hi, v)
-                steep = max(steep, d)
-        pp_max = max(pp_max, hi - lo)
-        slope += u * steep
-    top, best, fid = 0.0, 0.0, 40
-    for i in range(22, 59):
-        top = max(top, act[i])
-        if dev[i] > best:
-            best, fid = dev[i], i
-    first, last = 40, 40
-    limit = 0.2 * top
-    for i in range(10, 71):
-        if act[i] > limit:
-            first = min(first, i)
-            last = max(last, i)
-    out[0] = pp_max
-    out[1] = slope
-    out[2] = (last - first) * 4.0
-    out[3] = anchor - 40 + fid
+        share = q.weight / q.level
+        mean = 0.0
+        for i in range(2 * _SPAN + 1):
+            mean += s.ring[j, (anchor - _SPAN + i) & _MASK]
+        mean /= 2 * _SPAN + 1
+        low, high, steep = 1e9, -1e9, 0.0
+        for i in range(2 * _SPAN + 1):
+            at = anchor - _SPAN + i
+            v = s.ring[j, at & _MASK]
+            d = abs(s.ring[j, (at + 1) & _MASK] - s.ring[j, (at - 1) & _MASK])
+            activity[i] += share * d
+            deflection[i] += share * abs(v - mean)
+            if abs(i - _SPAN) <= 22:
+                low, high, steep = min(low, v), max(high, v), max(steep, d)
+        m[0] = max(m[0], high - low)
+        m[1] += share * steep
+    top, best, fiducial = 0, 0.0, _SPAN
+    for i in range(_SPAN - 18, _SPAN + 19):
+        if activity[i] > activity[top]:
+            top = i
+        if deflection[i] > best:
+            best, fiducial = deflection[i], i
+    m[3] = anchor - _SPAN + fiducial
+    _extent(activity, top, m)
+
+
+@njit(cache=True)
+def _extent(activity, top, m):
+    limit = 0.15 * activity[top]
+    ends = (top, top)
+    mass = activity[top]
+    for way in (-1, 1):
+        i, last = top + way, top
+        while 0 <= i < len(activity) and abs(i - last) <= _QUIET:
+            mass += activity[i]
+            if activity[i] > limit:
+                last = i
+            i += way
+        ends = (last, ends[1]) if way < 0 else (ends[0], last)
+    m[2] = (ends[1] - ends[0]) * 4.0
+    m[4] = mass / activity[top] * 4.0 if activity[top] > 0.0 else 0.0
 
 
 @njit(cache=True)
@@ -79,46 +92,85 @@ def cut(s, leads, anchor, x):
 
 
 @njit(cache=True)
-def likeness(s, leads, x, k):
-    """Return the correlation of x with template k over all leads, each lead by its weight and level."""
+def likeness(s, leads, x, k, sums):
+    """Return the correlation of x with template k over all leads, each by its weight and level; sums = xx, yy, xy."""
     y = s.template[k].shape
-    xy, xx, yy = 0.0, 0.0, 0.0
+    sums[0], sums[1], sums[2] = 0.0, 0.0, 0.0
     for j in range(min(leads, SHAPE_LEADS)):
         q = s.lead[j]
-        if q.weight <= 0.0:
+        if q.blind > 0:
             continue
-        u = q.weight / (q.level * q.level)
-        a, b, c = 0.0, 0.0, 0.0
+        share = q.weight / (q.level * q.level)
+        xx, yy, xy = 0.0, 0.0, 0.0
         for i in range(POINTS):
             p, r = x[j, i], y[j, i]
-            a += p * r
-            b += p * p
-            c += r * r
-        xy += u * a
-        xx += u * b
-        yy += u * c
-    return xy / math.sqrt(xx * yy) if xx * yy > 0.0 else 0.0
+            xx += p * p
+            yy += r * r
+            xy += p * r
+        sums[0] += share * xx
+        sums[1] += share * yy
+        sums[2] += share * xy
+    product = sums[0] * sums[1]
+    return sums[2] / math.sqrt(product) if product > 0.0 else 0.0
 
 
 @njit(cache=True)
-def recognise(s, leads, anchor, x):
-    """Find the template most like the complex; returns (template or -1, likeness, anchor moved to fit it)."""
+def fit(s, leads, anchor, x, k, sums):
+    """Move the complex up to 32 ms to where it is most like template k; returns (likeness, anchor), x cut there."""
+    cut(s, leads, anchor, x)
+    like, moved = likeness(s, leads, x, k, sums), anchor
+    for way in (-2, 2):
+        for n in range(1, 5):
+            cut(s, leads, anchor + way * n, x)
+            r = likeness(s, leads, x, k, sums)
+            if r <= like:
+                break
+            like, moved = r, anchor + way * n
+    cut(s, leads, moved, x)
+    likeness(s, leads, x, k, sums)
+    return like, moved
+
+
+@njit(cache=True)
+def recognise(s, leads, anchor, x, sums):
+    """Find the template most like the complex; returns (template or -1, likeness), x cut where it fits best."""
     cut(s, leads, anchor, x)
     best, like = -1, -2.0
     for k in range(TEMPLATES):
         if s.template[k].count > 0:
-            r = likeness(s, leads, x, k)
+            r = likeness(s, leads, x, k, sums)
             if r > like:
                 best, like = k, r
     if best < 0:
-        return -1, 0.0, anchor
-    moved = anchor
-    for step in (-1, 1):
-        for n in range(1, 5):
-            cut(s, leads, anchor + 2 * step * n, x)
-            r = likeness(s, leads, x, best)
-            if r <= like:
-                break
-            like, moved = r, anchor + 2 * step * n
-    cut(s, leads, moved, x)
-    return best, like, moved
+        return -1, 0.0
+    return best, fit(s, leads, anchor, x, best, sums)[0]
+
+
+@njit(cache=True)
+def learn(s, template, like, x):
+    """Let a beat's shape join the template that it is like, or begin one in place of the least used; returns which."""
+    k = template
+    if template < 0 or like < JOIN:
+        k = 0
+        for j in range(TEMPLATES):
+            if j != s.dominant and (k == s.dominant or _worth(s, j) < _worth(s, k)):
+                k = j
+        s.template[k].count = 0
+        s.template[k].share = 0.0
+    t = s.template[k]
+    t.count += 1
+    t.last = s.n_beats
+    gain = max(1.0 / t.count, 0.1)
+    for j in range(SHAPE_LEADS):
+        for i in range(POINTS):
+            t.shape[j, i] += (x[j, i] - t.shape[j, i]) * gain if t.count > 1 else x[j, i] - t.shape[j, i]
+    for j in range(TEMPLATES):
+        s.template[j].share *= 0.99
+    t.share += 0.01
+    return k
+
+
+@njit(cache=True)
+def _worth(s, k):
+    t = s.template[k]
+    return -1e18 if t.count == 0 else min(t.count, 20) * 20.0 + t.last

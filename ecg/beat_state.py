@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -34,18 +36,28 @@ class Rules(NamedTuple):
     """A lead's vote counts no more than this."""
     noise_cap: float = 0.4
     """Noise is never thought larger than this part of the level."""
-    certain: float = 0.3
-    """A vote above this is a beat."""
-    known: float = 0.15
-    """A vote above this is a beat where its shape is known."""
-    t_slope: float = 0.5
-    """A complex within 400 ms of a beat is its T wave if it is less steep than this part of it."""
-    gap: float = 1.6
-    """Search-back begins when no beat came for this many median intervals."""
-    back: float = 0.15
-    back_likeness: float = 0.85
     trust: float = 2.0
     """Power of (level - noise) / (level + noise) that weighs a lead."""
+    least_vote: float = 0.12
+    """A smaller vote is no beat."""
+    base: float = 5.4
+    """Evidence for a complex of which nothing speaks against; points are taken off, and a beat has some left."""
+    vote: float = 2.0
+    """Points times the logarithm of the vote, where it is below 1."""
+    agree: float = 1.7
+    """The same of the smallest vote among the trusted leads."""
+    known: float = 4.0
+    """Points times the likeness to a shape that was seen three times."""
+    early: float = 4.0
+    """Points times the logarithm of interval over median interval, where it is below 1, down to half of it."""
+    steep: float = 1.5
+    """Points times the logarithm of steepness over that of the normal beat, where it is less steep."""
+    t_wave: float = 4.0
+    """The same against the beat before, for complexes within 400 ms of it; once more within 320 ms."""
+    back: float = -2.5
+    """Points that are enough at search-back."""
+    gap: float = 1.6
+    """Search-back begins when no beat came for this many median intervals."""
 
 
 BEAT = np.dtype(
@@ -65,6 +77,8 @@ bed's first; `label` the code of one of N S V F Q P; `rr_s` the time since the b
 `similarity` -1 ... 1 to the patient's normal beat; `amplitude_mv` peak to peak in the largest lead; `leads` a bit for
 each lead that showed it."""
 
+JOIN = 0.85
+"""A beat this like a template joins it."""
 LABELS = (78, 83, 86, 70, 81, 80)
 """Codes of N S V F Q P."""
 
@@ -94,14 +108,26 @@ TEMPLATE = np.dtype(
     [
         ("last", "i8"),  # number of the last beat that joined
         ("count", "i4"),
-        ("label", "i4"),
+        ("share", "f4"),  # of the last hundred beats or so
+        ("steep", "f4"),
         ("width_ms", "f4"),
-        ("amplitude_mv", "f4"),
+        ("mass_ms", "f4"),
         ("early", "f4"),  # how often, of late, its beats came early
+        ("ventricular", "f4"),  # how often they were called so
         ("shape", "f4", (SHAPE_LEADS, POINTS)),
     ]
 )
 
+_KERNELS = ("beat_state.py", "beat_shape.py", "beat_class.py", "beat_detect.py")
+
+
+def _sources() -> str:
+    text = b"".join(Path(__file__).with_name(name).read_bytes() for name in _KERNELS)
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+# A compiled kernel is kept until its own file changes, whatever it calls in others. The type of its state is part of
+# the key, so a name in it that follows all the sources makes sure that no kernel of an older version runs.
 BED = np.dtype(
     [
         ("time", "i8"),
@@ -110,22 +136,22 @@ BED = np.dtype(
         ("peak", "f8"),
         ("peak_at", "i8"),
         ("rising", "i8"),
-        ("back", "f8"),
+        ("back", "f8"),  # its evidence
         ("back_at", "i8"),
+        ("back_vote", "f8"),
         ("beat_at", "i8"),  # peak of the last beat's vote
         ("beat_slope", "f8"),
-        ("beat_vote", "f8"),
         ("found", BEAT),  # the last beat
         ("n_beats", "i8"),
         ("n_noise", "i8"),
         ("n_intervals", "i8"),
         ("interval", "f8"),  # median of the last ones, samples
         ("dominant", "i8"),  # the template of the patient's normal beat, -1 where none is known
-        ("label", "i8"),
         ("intervals", "f4", (RECENT,)),
         ("ring", "f4", (SHAPE_LEADS, RING)),
         ("lead", LEAD, (MAX_LEADS,)),
         ("template", TEMPLATE, (TEMPLATES,)),
+        ("of_" + _sources(), "i1"),
     ]
 )
 
