@@ -10,28 +10,25 @@ them by their process ids.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from stream.child import Service, ServiceError, child, free_port, reason
 from stream.jars import JarError, class_path
+from stream.runs import RunFolder
 from stream.settings import Settings
 
-RUNS_KEPT = 5
 REACH_S = 5.0
 REDIS_LEAST = (6, 2)  # XAUTOCLAIM
 
@@ -246,7 +243,8 @@ class Services:
             if self.kafka:
                 _reach("kafka", self.kafka)
             if self.redis:
-                _reach("redis", urlsplit(self.redis).netloc.rpartition("@")[2])
+                url = urlsplit(self.redis)
+                _reach("redis", f"{url.hostname}:{url.port or 6379}")
             if not (self.kafka and self.redis):
                 self._start()
             self._exit = on_failure.pop_all()
@@ -260,8 +258,11 @@ class Services:
 
     def _start(self) -> None:
         kept = self._folder is not None
-        folder = self._folder or self._exit.enter_context(_RunFolder(self._settings.cache))
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder = self._folder or self._exit.enter_context(RunFolder(self._settings.cache))
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServiceError(f"kafka and redis have no folder for their data and logs: {error}") from error
         if not self.redis:
             self._launch(redis_server(folder), kept)
             self.redis = f"redis://{self.own[-1].address}/0"
@@ -290,49 +291,3 @@ def _reach(name: str, addresses: str) -> None:
         else:
             return
     raise ServiceError(f"{name} at {addresses}, which VIGIL_{name.upper()} names, does not answer: {why}")
-
-
-class _RunFolder:
-    """A folder in the cache for one run: its data go at the end, or with the next run after a crash; its logs stay."""
-
-    def __init__(self, cache: Path) -> None:
-        self._runs = cache / "services"
-        self._owner: IO[str] | None = None
-        self._folder = self._runs
-
-    def __enter__(self) -> Path:
-        self._runs.mkdir(parents=True, exist_ok=True)
-        with (self._runs / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._prune()
-            self._folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=self._runs))
-            self._owner = (self._folder / "owner").open("w")
-            fcntl.flock(self._owner, fcntl.LOCK_EX)
-        return self._folder
-
-    def __exit__(self, *_: object) -> None:
-        _drop_data(self._folder)
-        if self._owner is not None:
-            self._owner.close()
-
-    def _prune(self) -> None:
-        """Throw away the data of runs whose process is gone, and all of them but the last five."""
-        gone = [folder for folder in sorted(self._runs.iterdir()) if folder.is_dir() and not _is_owned(folder)]
-        for folder in gone:
-            _drop_data(folder)
-        for folder in gone[: -(RUNS_KEPT - 1)]:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_owned(folder: Path) -> bool:
-    with suppress(FileNotFoundError), (folder / "owner").open("r+") as owner:
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _drop_data(folder: Path) -> None:
-    for name in ("kafka", "redis"):
-        shutil.rmtree(folder / name, ignore_errors=True)

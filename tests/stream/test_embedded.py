@@ -18,6 +18,7 @@ from redis import Redis
 from stream import embedded
 from stream.child import Service, ServiceError
 from stream.embedded import Services, redis_server, start_kafka, start_redis
+from stream.runs import RunFolder
 from stream.settings import Settings, read_settings
 
 CACHE = read_settings().cache
@@ -125,6 +126,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from stream.embedded import Services
+from stream.runs import RunFolder
 from stream.settings import Settings
 with Services(Settings(cache=Path(sys.argv[1]), kafka=None, redis=None)) as services:
     print(*(service.pid for service in services.own), flush=True)
@@ -176,7 +178,7 @@ def test_a_killed_parent_leaves_no_process_and_the_next_run_takes_its_data_away(
     assert _all_gone(children)
     (left,) = (path for path in (cache / "services").iterdir() if path.is_dir())
     assert (left / "kafka" / "log").is_dir()
-    with embedded._RunFolder(cache):
+    with RunFolder(cache):
         assert sorted(path.name for path in left.iterdir()) == ["kafka.log", "owner", "redis.log"]
 
 
@@ -226,6 +228,27 @@ def test_a_service_that_the_settings_name_and_that_does_not_answer_is_one_line(
         pass
 
 
+def test_redis_without_a_port_is_looked_for_on_its_usual_one(tmp_path: Path) -> None:
+    settings = OWN.model_copy(update={"redis": "redis://:secret@127.0.0.1", "cache": tmp_path})
+    reached: list[tuple[str, str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "_reach", lambda *named: reached.append(named))
+        patch.setattr(Services, "_start", lambda _: None)
+        with Services(settings):
+            pass
+    assert reached == [("redis", "127.0.0.1:6379")]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    settings = OWN.model_copy(update={"cache": tmp_path / "cache"})
+    with (
+        pytest.raises(ServiceError, match=r"^kafka and redis have no folder for [^\n]*cache[^\n]*$"),
+        Services(settings),
+    ):
+        pass
+
+
 def test_an_occupied_port_is_one_line(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
@@ -272,16 +295,3 @@ def test_data_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "redis" / "appendonlydir" / "appendonly.aof.manifest").write_text("not a manifest\n")
     with pytest.raises(ServiceError, match=r"^redis did not start: it ended at once: [^\n]+ \(log: .*\)$"):
         start_redis(tmp_path)
-
-
-def test_the_logs_of_the_last_five_runs_are_kept_and_a_run_that_goes_on_is_not_touched(tmp_path: Path) -> None:
-    runs = tmp_path / "services"
-    for hour in range(8):
-        (runs / f"20260101-0{hour}0000-1" / "kafka").mkdir(parents=True)
-    with embedded._RunFolder(tmp_path) as running:
-        (running / "redis").mkdir()
-        with embedded._RunFolder(tmp_path) as second:
-            assert (running / "redis").is_dir()
-    left = {path.name for path in runs.iterdir() if path.is_dir()}
-    assert left == {*(f"20260101-0{hour}0000-1" for hour in range(4, 8)), running.name, second.name}
-    assert not list(runs.glob("*/kafka"))
