@@ -300,7 +300,10 @@ class Bed:
         )
         if changed is not None:
             self._risk_changed()
-        self._show(state.now_ns, _sparkline(trace))
+        quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
+        rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)
+        line, risk = _sparkline(trace), self.risk.current
+        self._show(Vitals(self.device, "", "", state.now_ns, rate, state.rhythm, quality, risk, (), line))
 
     def _tick(self, tick: Tick) -> None:
         """Judge silence by the ward's clock, from the last frame's place in the log."""
@@ -318,8 +321,7 @@ class Bed:
             trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
             silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace, ())
             self._announce([silence, *self._technical()])
-        state.rhythm, state.heart_rate_bpm, state.quality = "no data", None, ()
-        self._show(now_ns, ())
+        self._show(Vitals(self.device, "", "", now_ns, None, "no data", {}, None, (), ()))
 
     def _command(self, command: Command) -> None:
         state = self.state
@@ -434,22 +436,10 @@ class Bed:
         seconds_ago = max(0, (state.now_ns - onset_ns) // 1_000_000_000 + 1)
         return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
 
-    def _show(self, now_ns: int, trace: tuple[float, ...]) -> None:
-        """Say what the board shows; while a device is silent, neither a rate nor a risk."""
-        state, rate = self.state, self.state.heart_rate_bpm
-        quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
-        vitals = Vitals(
-            device=self.device,
-            bed=self.alarm.bed,
-            ward=self.alarm.ward,
-            time_ns=now_ns,
-            heart_rate_bpm=None if rate is None else round(rate, 1),
-            rhythm=state.rhythm,
-            quality=quality,
-            risk=self.risk.current if trace else None,
-            alarms=self.alarm.active(),
-            trace_mv=trace,
-        )
+    def _show(self, seen: Vitals) -> None:
+        """Say what the board shows, with the bed's place and its alarms."""
+        active = self.alarm.active()
+        vitals = msgspec.structs.replace(seen, bed=self.alarm.bed, ward=self.alarm.ward, alarms=active)
         self._given.vitals.append(message.encode(vitals))
 
     def snapshot(self, front: bytes | None) -> bytes:

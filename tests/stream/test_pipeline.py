@@ -1,0 +1,201 @@
+"""The pipeline as a function of the log: the same alerts however the log is cut, batched, or taken up again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from ecg.alert import Alert, decode_alert, decode_vitals
+from ecg.clinical import Limits, Settings
+from ecg.frame import Admit, ChangeLimits, Command, Frame, Input, Setup, Tick, encode
+from simulators.bedside import Bedside
+from simulators.fleet import merged
+from simulators.heart import Heart
+from simulators.source import Source
+from stream.pipeline import Pipeline, Record
+
+T0_NS = 1_700_000_000_000_000_000
+SHA = "ab" * 32
+SETUP = Setup("test", "test", T0_NS, Settings(), {"net": SHA}, unsigned=True)
+
+
+def net(windows: Sequence[tuple[np.ndarray, tuple[str, ...]]]) -> list[dict[str, float]]:
+    """Answer from the samples alone, so that a window in the wrong place shows."""
+    return [{"loud": round(float(np.nan_to_num(x).std()), 4)} for x, _ in windows]
+
+
+@pytest.fixture(scope="module")
+def story() -> Source:
+    script = [
+        ("sinus", 15.0, {}),
+        ("ventricular_tachycardia", 9.0, {}),
+        ("sinus", 8.0, {}),
+        ("asystole", 8.0, {}),
+        ("sinus", 10.0, {}),
+    ]
+    return Heart(script, ("II", "V1"), 250.0, seed=3).source("story")
+
+
+def entries(source: Source, frame_s: float = 0.5, seconds: float = 50.0, devices: int = 1) -> list[tuple[str, Input]]:
+    """Return a ward's log: setup, admissions, then frames and ticks in the order of their time."""
+    names = [f"monitor-{n}" for n in range(devices)]
+    log: list[tuple[float, str, Input]] = [(-2.0, "", SETUP)]
+    for n, name in enumerate(names):
+        log.append((-1.0, name, _command(name, Admit("icu", f"bed-{n}"), f"admit-{n}")))
+    frames = merged([Bedside(name, source, T0_NS, frame_s, 0.0) for name in names], seconds)
+    log += [(due_s, device, frame) for due_s, device, frame in frames]
+    log += [(s + 0.001, "", Tick("a", s, T0_NS + s * 10**9)) for s in range(int(seconds))]
+    return [(device, entry) for _, device, entry in sorted(log, key=lambda item: item[0])]
+
+
+def _command(device: str, do: Admit | ChangeLimits, nonce: str, issued_ns: int = T0_NS) -> Command:
+    return Command(device, "nurse", "test", nonce, issued_ns, issued_ns + 60 * 10**9, do)
+
+
+def records(log: Iterable[tuple[str, Input | bytes]]) -> list[Record]:
+    return [
+        Record(0, offset, device.encode(), entry if isinstance(entry, bytes) else encode(entry))
+        for offset, (device, entry) in enumerate(log)
+    ]
+
+
+def run(log: Sequence[Record], sizes: Iterable[int] = ()) -> list[bytes]:
+    pipeline, alerts, sizes, at = Pipeline({SHA: net}), [], iter(sizes), 0
+    while at < len(log):
+        size = next(sizes, 200)
+        alerts += [value for _, value in pipeline.feed(log[at : at + size]).alerts]
+        at += size
+    return alerts
+
+
+def starts(alerts: Iterable[bytes]) -> list[str]:
+    return [a.condition for a in map(decode_alert, alerts) if a.phase == "start" and a.condition != "risk_level"]
+
+
+def what_was_decided(value: bytes) -> Alert:
+    """Return an alert without what may differ where the log was cut otherwise."""
+    alert = decode_alert(value)
+    source = msgspec.structs.replace(alert.source, first_offset=0, last_offset=0)
+    return msgspec.structs.replace(alert, source=source, decided_ns=0, chain="", ordinal=0)
+
+
+def test_a_run_of_vt_and_a_standstill_are_announced_once_each(story: Source) -> None:
+    raised = starts(run(records(entries(story))))
+    assert raised.count("ventricular_tachycardia") == 1
+    assert raised.count("asystole") == 1
+
+
+def test_batches_change_no_byte(story: Source) -> None:
+    log = records(entries(story, devices=3))
+    draw = random.Random(5)
+    assert run(log, (draw.randint(1, 40) for _ in range(10_000))) == run(log, [len(log)])
+
+
+@pytest.mark.parametrize("frame_s", [0.04, 0.25, 1.0, 2.0])
+def test_the_cutting_into_frames_changes_no_alert(story: Source, frame_s: float) -> None:
+    whole = [what_was_decided(value) for value in run(records(entries(story, 0.5, 48.0)))]
+    cut = [what_was_decided(value) for value in run(records(entries(story, frame_s, 48.0)))]
+    assert cut == whole
+
+
+def test_a_bed_does_not_depend_on_its_neighbours(story: Source) -> None:
+    together = [decode_alert(value) for value in run(records(entries(story, devices=4)))]
+    alone = run(records(entries(story)))
+    mine = [what_was_decided(msgspec.json.encode(a)) for a in together if a.device == "monitor-0"]
+    assert mine == [what_was_decided(value) for value in alone]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_worker_that_restores_emits_the_same_bytes_again(story: Source, seed: int) -> None:
+    log = records(entries(story, devices=2))
+    draw = random.Random(seed)
+    undisturbed = run(log)
+    pipeline, emitted, state, at = Pipeline({SHA: net}), {}, {}, 0
+    while at < len(log):
+        size = draw.randint(1, 60)
+        out = pipeline.feed(log[at : at + size])
+        at += size
+        emitted |= {decode_alert(value).id: value for _, value in out.alerts}
+        if draw.random() < 0.9:  # else the crash comes before the snapshots are durable
+            state |= {key: value for _, key, value in out.snapshots}
+        if draw.random() < 0.2:
+            pipeline = Pipeline({SHA: net})
+            at = pipeline.restore(0, state) or 0
+    assert list(emitted.values()) == undisturbed
+
+
+def test_a_poisoned_frame_is_a_dead_letter_and_its_neighbours_go_on(story: Source) -> None:
+    log = entries(story)
+    at = next(i for i, (_, entry) in enumerate(log) if isinstance(entry, Frame)) + 20
+    poisoned = records([*log[:at], ("monitor-0", b"\xff not a record"), *log[at:]])
+    out = Pipeline({SHA: net}).feed(poisoned)
+    assert [(record.offset, reason.split()[0]) for record, reason in out.dead] == [(at, "record")]
+    assert [what_was_decided(value) for _, value in out.alerts] == [
+        what_was_decided(value) for value in run(records(log))
+    ]
+
+
+def test_a_frame_under_another_devices_key_is_refused(story: Source) -> None:
+    log = [("monitor-1", entry) if isinstance(entry, Frame) else (d, entry) for d, entry in entries(story)[:10]]
+    out = Pipeline({SHA: net}).feed(records(log))
+    assert out.frames == 0
+    assert all("key" in reason for _, reason in out.dead)
+
+
+def test_silence_is_announced_by_the_wards_clock_and_ends_with_the_next_frame(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and 20 <= item[1].seq < 60)]
+    alerts = [decode_alert(value) for value in run(records(log))]
+    assert [(a.phase, a.presence) for a in alerts if a.condition == "no_data"] == [("start", "on"), ("end", "off")]
+
+
+def test_frames_of_the_past_are_no_sign_of_life(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 20)]
+    stuck = next(entry for _, entry in log if isinstance(entry, Frame) and entry.seq == 5)
+    for second in range(12, 40):
+        at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Tick) and e.seq == second)
+        log.insert(at, ("monitor-0", stuck))
+    assert "no_data" in starts(run(records(log)))
+
+
+def test_a_silent_bed_has_neither_a_rate_nor_a_risk(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 40)]
+    out = Pipeline({SHA: net}).feed(records(log))
+    last = decode_vitals(out.vitals[-1][1])
+    assert (last.rhythm, last.heart_rate_bpm, last.risk) == ("no data", None, None)
+
+
+def test_a_setup_whose_weights_are_not_in_the_log_is_refused(story: Source) -> None:
+    unknown = msgspec.structs.replace(SETUP, weights={"net": "cd" * 32})
+    log = records([("", unknown), *entries(story)[1:10]])
+    pipeline = Pipeline({})
+    assert pipeline.missing_weights(log) == {"cd" * 32}
+    assert "weights.net" in pipeline.feed(log).dead[0][1]
+
+
+def test_without_a_network_each_bed_says_that_the_rules_stand_alone(story: Source) -> None:
+    alone = msgspec.structs.replace(SETUP, weights={"net": None})
+    raised = starts(run(records([("", alone), *entries(story)[1:]])))
+    assert {"rules_alone", "ventricular_tachycardia", "asystole"} <= set(raised)
+
+
+def test_a_command_is_carried_out_once_and_not_after_its_time(story: Source) -> None:
+    limits = ChangeLimits(Limits(rate_high_bpm=150.0))
+    log = entries(story)
+    repeated = [*log[:30], ("monitor-0", _command("monitor-0", limits, "admit-0")), *log[30:]]
+    expired = [*log, ("", Tick("a", 99, T0_NS + 99 * 10**9)), ("monitor-0", _command("monitor-0", limits, "late"))]
+    contrary = ChangeLimits(Limits(rate_low_bpm=100.0, rate_high_bpm=None))
+    narrow = [*log[:30], ("monitor-0", _command("monitor-0", ChangeLimits(Limits(rate_high_bpm=60.0)), "n1"))]
+    refused = [Pipeline({SHA: net}).feed(records(each)).dead for each in (repeated, expired)]
+    assert [[reason.split()[0] for _, reason in dead] for dead in refused] == [["nonce"], ["expires_ns"]]
+    narrow.append(("monitor-0", _command("monitor-0", contrary, "n2")))
+    assert len(Pipeline({SHA: net}).feed(records(narrow)).dead) == 1
+
+
+def test_the_network_is_shown_ten_seconds_every_two(story: Source) -> None:
+    out = Pipeline({SHA: net}).feed(records(entries(story)))
+    clean_s = 49.9 - 0.5
+    assert abs(out.windows - (1 + (clean_s - 10) // 2)) <= 1
