@@ -106,7 +106,7 @@ PLOTS: tuple[Plot, ...] = (
     Plot(
         "frequent premature beats",
         (Cut("mitdb/119", 1440, 1510), Cut("mitdb/106", 95, 160), Cut("mitdb/208", 400, 460)),
-        (("pvcs", 60.0, {}),),
+        (("pvcs", 60.0, {"every": 4.0}),),
         expected=("pvcs_per_minute",),
     ),
     Plot(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulators import heart as module
 from simulators.dipole import ECG_LEADS
 from simulators.heart import Heart
 from simulators.schedule import RHYTHMS, Span
@@ -176,3 +179,7 @@ def test_a_script_that_no_heart_can_play_is_refused(script: list, message: str) 
 def test_an_unknown_lead_is_refused() -> None:
     with pytest.raises(ValueError, match="leads must be of"):
         Heart([("sinus", 10, {})], leads=("V99",))
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    assert doctest.testmod(module) == (0, 3)
