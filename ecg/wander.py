@@ -1,109 +1,106 @@
-"""Streaming estimate of baseline wander: two moving medians, of 0.2 s and 0.6 s, on a grid of 20 ms.
+"""Streaming estimate of baseline wander: a smooth mean of the second around a sample, with 0.42 s of look-ahead.
 
-The pair of medians is the usual baseline filter of beat classifiers (de Chazal, O'Dwyer and Reilly, IEEE Trans.
-Biomed. Eng. 51(7), 2004, doi:10.1109/TBME.2004.827359): the first takes out QRS complexes and P waves, the second T
-waves. A median follows a step without ringing and leaves no undershoot after a QRS, as a causal high-pass would.
-Deviation: the medians run over means of 5 samples, the result is joined by straight lines.
+Means of 10 samples (40 ms) are weighted by a window that rises as half a cosine over the last 0.8 s and is level over
+the next 0.4 s; straight lines join the results. All weights are positive: the estimate overshoots nothing, and where
+blocks are missing, or lie before the record's start or after a gap, the weights of the others make up for them. The
+window was chosen so that subtracting the estimate comes close to a zero-phase Butterworth high-pass of 0.5 Hz, of
+which a causal filter of this delay can only see half; `docs/denoising.md` says what that does to the ST segment.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-TICK = 5
-"""Samples at 250 Hz whose mean is one value of the medians' grid."""
-FIRST, SECOND = 11, 29
-"""Values in the windows of the two medians: 0.22 s and 0.58 s."""
-LOOK_AHEAD = TICK * (FIRST // 2 + SECOND // 2) + TICK // 2 + TICK
+TICK = 10
+"""Samples at 250 Hz whose mean is one value of the grid."""
+PAST, FUTURE = 20, 9
+"""Values before and after the one in the middle."""
+LOOK_AHEAD = TICK * (FUTURE + 1) + TICK // 2 - 1
 """Samples after a sample that must have come before its baseline is known."""
-FLOATS = 2 * (FIRST + SECOND) + 6
-"""Numbers of float32 that the state of a stream takes."""
 
-_SUM, _HELD, _COUNT_1, _COUNT_2, _BEFORE, _AFTER = range(2 * (FIRST + SECOND), FLOATS)
+_WINDOW = PAST + 1 + FUTURE
+_FLOATS = _WINDOW + 4
+
+_SUM, _HELD, _BEFORE, _AFTER = range(_WINDOW, _FLOATS)
+_RISE = 0.5 * (1 + np.cos(np.pi * np.arange(-PAST, 0) / (PAST + 1)))
+_WEIGHTS = np.concatenate([_RISE, np.ones(1 + FUTURE)]).astype(np.float32)
 
 
-@njit(cache=True, error_model="numpy")
-def clear(state):  # pyright: ignore
+def floats(delay: int) -> int:
+    """Return how many numbers of float32 the state of a stream takes."""
+    return _FLOATS + max(delay - LOOK_AHEAD, 0)
+
+
+def clear(state: NDArray[np.float32]) -> None:
     """Bring the state of a stream to that before its first sample."""
     state[:] = 0
-    state[: FIRST + SECOND] = np.nan
-    state[_BEFORE:] = np.nan
+    state[:_WINDOW] = np.nan
+    state[_BEFORE : _AFTER + 1] = np.nan
 
 
 @njit(cache=True, error_model="numpy")
-def baseline(state, seen, x, n, out):  # pyright: ignore
-    """Take samples `seen` to `seen + n` of a stream, NaN where missing; give the baseline `LOOK_AHEAD` samples earlier.
+def baselines(memory, at, delay, limit_mv, seen, rows, x, count, out):  # pyright: ignore
+    """Give the baseline of each sample of a batch `delay` samples after it, or as early as that is at least known.
 
     Parameters
     ----------
-    state : ndarray of float32, shape (FLOATS,)
-        Changed in place.
-    seen : int
-        Samples of the stream before these.
-    x : ndarray of float32, shape (n,) or more
-    n : int
-    out : ndarray of float32, shape (n,) or more
-        Filled with the baseline of samples `seen - LOOK_AHEAD` and on; 0 as long as none is known.
+    memory : ndarray of float32, shape (streams, m)
+        State of the streams, changed in place: `floats(delay)` numbers from column `at` on.
+    at, delay : int
+        With a delay under `LOOK_AHEAD` the baseline is that of an earlier sample.
+    limit_mv : float32
+        Samples that are not under this magnitude are missing.
+    seen : ndarray of int64, shape (streams,)
+        Samples of each stream before these.
+    rows, x, count : ndarray
+        As `Denoiser.feed` takes them.
+    out : ndarray of float32, shape (n, width)
+        Filled with the baseline of samples `seen - delay` and on; 0 as long as none is known.
     """
-    recent_1, recent_2 = state[:FIRST], state[FIRST : FIRST + SECOND]
-    sorted_1 = state[FIRST + SECOND : 2 * FIRST + SECOND]
-    sorted_2 = state[2 * FIRST + SECOND : 2 * (FIRST + SECOND)]
-    inside = seen % TICK
-    tick = seen // TICK
-    for i in range(n):
-        # from one tick's centre to the next, the first of which became known at the last end of a tick
-        share = (inside + 1) / TICK
-        if x[i] == x[i]:
-            state[_SUM] += x[i]
-            state[_HELD] += 1
-        inside += 1
-        if inside == TICK:
-            value = state[_SUM] / state[_HELD] if state[_HELD] > 0 else np.float32(np.nan)
-            state[_SUM] = 0
-            state[_HELD] = 0
-            middle = _median(recent_1, sorted_1, state, _COUNT_1, tick % FIRST, value)
-            smooth = _median(recent_2, sorted_2, state, _COUNT_2, tick % SECOND, middle)
-            state[_BEFORE] = state[_AFTER]
-            if smooth == smooth:
-                state[_AFTER] = smooth
-                if state[_BEFORE] != state[_BEFORE]:
-                    state[_BEFORE] = smooth
-            tick += 1
-            inside = 0
-            share = 0.0
-        level = state[_BEFORE] + (state[_AFTER] - state[_BEFORE]) * np.float32(share)
-        out[i] = level if level == level else np.float32(0)
+    behind = max(delay - LOOK_AHEAD, 0)
+    line = np.empty(behind + x.shape[1], dtype=np.float32)
+    for i in range(rows.shape[0]):
+        own, n = memory[rows[i], at : at + _FLOATS + behind], count[i]
+        line[:behind] = own[_FLOATS:]
+        _follow(own, seen[rows[i]] % TICK, limit_mv, x[i, :n], line[behind : behind + n])
+        out[i, :n] = line[:n]
+        own[_FLOATS:] = line[n : n + behind]
 
 
 @njit(cache=True, error_model="numpy")
-def _median(recent, ordered, state, counter, at, value):  # pyright: ignore
-    """Put a value in the place of the oldest one and return the median of those that are there, NaN if none is."""
-    count = int(state[counter])
-    gone = recent[at]
-    recent[at] = value
-    k = 0
-    if gone == gone:
-        while k < count - 1 and ordered[k] != gone:
-            k += 1
-    elif value == value:
-        k = count
-        count += 1
-    if value == value:
-        while k > 0 and ordered[k - 1] > value:
-            ordered[k] = ordered[k - 1]
-            k -= 1
-        while k < count - 1 and ordered[k + 1] < value:
-            ordered[k] = ordered[k + 1]
-            k += 1
-        ordered[k] = value
-    elif gone == gone:
-        count -= 1
-        for j in range(k, count):
-            ordered[j] = ordered[j + 1]
-    state[counter] = count
-    if count == 0:
-        return np.float32(np.nan)
-    if count % 2 == 1:
-        return ordered[count // 2]
-    return np.float32(0.5) * (ordered[count // 2 - 1] + ordered[count // 2])
+def _follow(state, inside, limit_mv, x, out):  # pyright: ignore
+    """Take samples of one stream, the first of which is the `inside`-th of its block; give the newest baselines."""
+    total, held = state[_SUM], state[_HELD]
+    before, after = state[_BEFORE], state[_AFTER]
+    for i in range(x.shape[0]):
+        if abs(x[i]) < limit_mv:
+            total += x[i]
+            held += 1
+        inside += 1
+        if inside == TICK:
+            state[: _WINDOW - 1] = state[1:_WINDOW]
+            state[_WINDOW - 1] = total / held if held > 0 else np.float32(np.nan)
+            level = _mean(state[:_WINDOW])
+            before = after
+            if level == level:
+                after = level
+                if before != before:
+                    before = level
+            total, held, inside = np.float32(0), np.float32(0), 0
+        level = before + (after - before) * np.float32((inside + 0.5) / TICK)
+        out[i] = level if level == level else np.float32(0)
+    state[_SUM], state[_HELD] = total, held
+    state[_BEFORE], state[_AFTER] = before, after
+
+
+@njit(cache=True, error_model="numpy")
+def _mean(values):  # pyright: ignore
+    """Return the weighted mean of the values that are there, NaN if none is."""
+    total, weight = np.float32(0), np.float32(0)
+    for k in range(_WINDOW):
+        if values[k] == values[k]:
+            total += _WEIGHTS[k] * values[k]
+            weight += _WEIGHTS[k]
+    return total / weight if weight > 0 else np.float32(np.nan)

@@ -96,9 +96,8 @@ class _Plan(NamedTuple):
     fixed: bool
     rule: int
     active: int
-    behind: int
     delay: int
-    wander: bool
+    extra: int
 
 
 class Denoiser:
@@ -140,7 +139,7 @@ class Denoiser:
         initial = np.zeros((), dtype=layout)
         initial["whole"] = -1
         initial["memory"][: self.delay] = np.nan
-        wander.clear(initial["memory"][at[-2] : at[-2] + wander.FLOATS])
+        wander.clear(initial["memory"][at[-2] :])
         self.rows = Rows(initial)
 
     def reset(self, row: int) -> None:
@@ -182,7 +181,11 @@ class Denoiser:
             state = self.rows.state
             memory = state.view(np.float32).reshape(len(state), -1)
             counters = (state["seen"], state["whole"], state["blocks"])
-            _denoise(self._plan, memory, *counters, rows, x, count, y, m)
+            base = np.zeros(y.shape, dtype=np.float32)
+            if self.config.wander:
+                at = int(_sections(self._plan)[-2])
+                wander.baselines(memory, at, self.delay, _LIMIT_MV, state["seen"], rows, x, count, base)
+            _denoise(self._plan, memory, *counters, rows, x, count, base, y, m)
         return y[:, : int(m.max(initial=0))], m
 
     def noise_mv(self, row: int) -> NDArray[np.float32]:
@@ -218,9 +221,8 @@ def _design(config: Denoising) -> _Plan:
         fixed=config.fixed_mv is not None,
         rule=_RULES.index(config.rule),
         active=active,
-        behind=max(config.delay - wander.LOOK_AHEAD, 0),
         delay=config.delay,
-        wander=config.wander,
+        extra=wander.floats(config.delay),
     )
 
 
@@ -241,17 +243,16 @@ def _sections(plan):  # pyright: ignore
     widest = (taps - 1) * 2 ** (levels - 1)
     tail = levels * widest
     sizes = (plan.delay, tail, tail, tail, levels * plan.late[0], _GUARD, plan.guard.max(), levels, levels, 1)
-    ends = np.zeros(len(sizes) + 3, dtype=np.int64)
+    ends = np.zeros(len(sizes) + 2, dtype=np.int64)
     for k in range(len(sizes)):
         ends[k + 1] = ends[k] + sizes[k]
-    ends[len(sizes) + 1] = ends[len(sizes)] + plan.behind
-    total = ends[len(sizes) + 1] + wander.FLOATS
-    ends[len(sizes) + 2] = total + total % 2
+    total = ends[len(sizes)] + plan.extra
+    ends[len(sizes) + 1] = total + total % 2  # whole numbers of 8 bytes
     return ends
 
 
 @njit(cache=True, error_model="numpy")
-def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyright: ignore
+def _denoise(plan, memory, seen, whole, blocks, rows, x, count, base, y, m):  # pyright: ignore
     """Run each stream of a batch through all stages, by itself."""
     at = _sections(plan)
     levels, taps, width = plan.strength.shape[0], plan.analysis.shape[1], x.shape[1]
@@ -265,7 +266,6 @@ def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyrigh
     active = np.empty((2, _GUARD + width), dtype=np.float32)
     guard = np.zeros(plan.guard.max() + width, dtype=np.float32)
     low = np.empty(width, dtype=np.float32)
-    base = np.zeros(plan.behind + width, dtype=np.float32)
     for i in range(rows.shape[0]):
         row, n = rows[i], count[i]
         own = memory[row]
@@ -282,15 +282,10 @@ def _denoise(plan, memory, seen, whole, blocks, rows, x, count, y, m):  # pyrigh
             if not plan.fixed:
                 _watch(plan, own[at[5] : at[6]], own[at[6] : at[7]], detail, scale, active, guard, fresh)
             _join(plan, own[at[2] : at[3]], own[at[3] : at[4]], line, detail, threshold, guard, fresh, low)
-        if plan.wander:
-            state = own[at[11] : at[11] + wander.FLOATS]
-            base[: plan.behind] = own[at[10] : at[11]]
-            wander.baseline(state, seen[row], raw[plan.delay :], n, base[plan.behind :])
-            own[at[10] : at[11]] = base[n : n + plan.behind]
         early = min(max(plan.delay - seen[row], 0), n)
         for k in range(early, n):
             if raw[k] == raw[k]:
-                y[i, k - early] = low[k - start] - base[k]
+                y[i, k - early] = low[k - start] - base[i, k]
         m[i] = n - early
         seen[row] += n
 

