@@ -128,7 +128,7 @@ def ward(ward: Ward = None) -> None:
 @app.command()
 def simulate(
     records: Records = None,
-    rhythm: Annotated[str, typer.Option(help="What a generated heart plays, where there are no records.")] = "sinus",
+    rhythm: Annotated[str | None, typer.Option(help="Let generated hearts play this, instead of records.")] = None,
     beds: Annotated[int, typer.Option(min=1, max=5000)] = 8,
     speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Times real time.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 0.0,
@@ -146,7 +146,10 @@ def simulate(
     settings = _served()
     clock = Clock(time.time_ns(), speed)
     faults = [parse(words) for words in fault or []]
-    fleet = built(beds, clock.start_ns, records or settings.records, rhythm, frame, faults=faults)
+    if rhythm and records:
+        raise ValueError(f"records and rhythm must not be given together, got {records} and {rhythm!r}")
+    folder = None if rhythm else records or settings.records
+    fleet = built(beds, clock.start_ns, folder, rhythm or "sinus", frame, faults=faults)
     frames = merged(fleet, seconds * speed if seconds else None)
     sent = asyncio.run(send(frames, settings.kafka or "", INPUT, clock=clock))
     print(f"{sent.frames} frames, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.1f} s; late p99 {sent.late_p99_s:.3f} s")
