@@ -97,7 +97,22 @@ def evidence(f, since, rules):
 
 
 @njit(cache=True)
-def remember(s, k, f, m, ventricular):
+def ventricular(s, f):
+    """Return the log-odds that a complex is ventricular rather than normal or supraventricular."""
+    if s.dominant < 0:
+        return 8.0 * (f[11] + 0.2)
+    z = 0.13 - 2.72 * f[5] - 14.15 * max(0.0, f[5] - 0.8) - 2.49 * max(-0.7, min(0.1, f[12])) + 2.48 * f[6]
+    return z + 3.48 * f[16] + 2.43 * f[11] - 1.8 * f[7] + 2.06 * f[13] + 4.13 * f[14]
+
+
+@njit(cache=True)
+def supraventricular(s, f):
+    """Return the log-odds that a complex that is not ventricular came early from above the ventricles."""
+    return -1.0
+
+
+@njit(cache=True)
+def remember(s, k, f, m, odds):
     """Note what a beat says of its template, and which template is the patient's normal beat."""
     t = s.template[k]
     gain = max(1.0 / t.count, 0.1)
@@ -105,14 +120,14 @@ def remember(s, k, f, m, ventricular):
     t.width_ms += gain * (m[2] - t.width_ms)
     t.mass_ms += gain * (m[4] - t.mass_ms)
     t.early += gain * ((1.0 if f[12] < -0.12 else 0.0) - t.early)
-    t.ventricular += gain * (ventricular - t.ventricular)
+    t.ventricular += gain * ((1.0 if odds > 0.0 else 0.0) - t.ventricular)
     best, most = s.dominant, -1.0
     for j in range(TEMPLATES):
         c = s.template[j]
-        if c.count >= 3:
-            score = c.share * (1.0 - 0.8 * c.early) * (1.5 if j == s.dominant else 1.0)
-            if c.mass_ms > 60.0:
-                score *= 60.0 / c.mass_ms
+        slow = s.interval > 150 or c.mass_ms < 82.0 or c.count >= 60
+        if c.count >= 3 and slow:
+            score = c.share * (1.0 - 0.8 * c.early) * (1.0 - 0.9 * c.ventricular) / max(c.mass_ms, 30.0)
+            score *= 1.5 if j == s.dominant else 1.0
             if score > most:
                 best, most = j, score
     s.dominant = best

@@ -7,10 +7,11 @@ import math
 import numpy as np
 from numba import njit
 
-from ecg.beat_class import FEATURES, describe, evidence, remember
+from ecg.beat_class import FEATURES, describe, evidence, remember, supraventricular, ventricular
 from ecg.beat_shape import learn, measure, recognise
-from ecg.beat_state import BOX, LABELS, POINTS, RECENT, RING, SHAPE_LEADS
+from ecg.beat_state import BOX, POINTS, RECENT, RING, SHAPE_LEADS
 
+N, S, V = ord("N"), ord("S"), ord("V")
 LEARNING = 400
 HOLD = 40
 DELAY = 19
@@ -99,7 +100,8 @@ def _accept(s, leads, at, m, x, f, like, template, back):
     sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
-    found.label = LABELS[0]
+    odds = ventricular(s, f)
+    found.label = V if odds > 0.0 else S if supraventricular(s, f) > 0.0 else N
     found.width_ms = m[2]
     found.similarity = f[4]
     found.amplitude_mv = m[0]
@@ -117,7 +119,7 @@ def _accept(s, leads, at, m, x, f, like, template, back):
         q = s.lead[j]
         q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
     k = learn(s, template, like, x)
-    remember(s, k, f, m, 0.0)
+    remember(s, k, f, m, odds)
 
 
 @njit(cache=True)

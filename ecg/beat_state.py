@@ -79,8 +79,6 @@ each lead that showed it."""
 
 JOIN = 0.85
 """A beat this like a template joins it."""
-LABELS = (78, 83, 86, 70, 81, 80)
-"""Codes of N S V F Q P."""
 
 LEAD = np.dtype(
     [
