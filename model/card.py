@@ -21,7 +21,8 @@ Written by `python -m model.card` from the metadata of `model/weights/rhythm.saf
 ## What it is
 
 A small convolutional network ({parameters:,} parameters) that looks at 10 s of one or two ECG leads, resampled to
-250 Hz and denoised by Vigil's own streaming filters, and gives calibrated probabilities of {classes}.
+250 Hz and denoised by Vigil's own streaming filters, and gives calibrated probabilities of
+{classes}.
 Every lead runs through the same filters; the order of leads has no meaning, and one lead is enough. Of a bed with more
 leads it sees two (`model.weights.choose_leads`). `atrial_fibrillation` includes atrial flutter,
 `ventricular_fibrillation` ventricular flutter; `other` is every rhythm but these, sinus rhythm with ectopic beats, and
@@ -50,7 +51,8 @@ the loss and against the classes that they exclude, and for none.
 
 - Command: `{command}`
 - Commit {commit}, seed {seed}, {epochs} epochs, one thread.
-- Split: {split}. `cinc2017` names no patients: its folds are by record.
+- Split: {split}.
+  `cinc2017` names no patients: its folds are by record.
 - Versions: {versions}.
 - Calibration: temperature {temperature:g} and a bias by class, fitted on answers out of fold; for the figures, on the
   other folds than the one that is scored.
@@ -74,8 +76,8 @@ Specificity of `lethal` by set: {specificities}.
 
 ## Limits
 
-- VT comes from {vt_patients} patients, one of whom holds a third of its seconds; VT and ventricular flutter are often
-  taken for one another. Read the row `lethal`, not the two.
+- VT comes from {vt_patients} patients, one of whom (`vfdb` 611) holds 38 % of the seconds in `vfdb`; most VT is taken
+  for VF or flutter. Read the row `lethal`, not the two, and take the network's word for neither of them by itself.
 - `noise` and `other` are each many things. `cinc2017` has one label for a whole record of 9-61 s, so that some of its
   windows hold nothing of what their record is named for.
 - Episodes under 4 s are not what it was trained on.

@@ -25,7 +25,7 @@ from model.labels import CLASSES
 from model.net import RATE_HZ, SLOTS, WINDOW, Block, RhythmNet, prepare
 
 FORMAT = "vigil-rhythm-1"
-BATCH = 32
+BATCH = 16
 """Windows that are run together; fewer are padded with empty ones to this number."""
 DECIMALS = 4
 """Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
