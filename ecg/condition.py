@@ -1,6 +1,7 @@
 """The conditions that alarm, in one table: priority, code, words, latching and whether they are lethal.
 
-Priorities and definitions after manufacturers' manuals; codes are IEEE 11073 MDC or SNOMED CT. Lethal conditions
+Priorities and definitions after manufacturers' manuals; codes are IEEE 11073 MDC, SNOMED CT, or
+Vigil's own where those have none that fits. Lethal conditions
 cannot be switched off, latch, and are decided by rules alone.
 """
 
@@ -76,15 +77,15 @@ _ALL = (
     Condition("rate_high", "medium", "MDC 199870", "** HR {value:.0f} > {limit:g} bpm", delay_s=5.0, hold_s=5.0),
     Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0, hold_s=5.0),
     Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})", hold_s=10.0),
-    Condition("no_data", "medium", "MDC 196916", "! NO DATA for {value:.0f} s", technical=True, hold_s=0.0),
+    Condition("no_data", "medium", "VIGIL no_data", "! NO DATA for {value:.0f} s", technical=True, hold_s=0.0),
     Condition("all_leads_off", "medium", "MDC 196876", "! ALL LEADS OFF for {value:.0f} s", technical=True),
     Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True, by_lead=True),
     Condition("flat_signal", "low", "MDC 197040", "! FLAT SIGNAL on all leads, lead not reported off", technical=True),
-    Condition("data_gap", "low", "MDC 196916", "! GAP in the data, {value:.1f} s", technical=True),
-    Condition("clock_skew", "low", "MDC 196916", "! DEVICE CLOCK stepped {value:.1f} s", technical=True),
-    Condition("bad_frames", "low", "MDC 196916", "! DEVICE sends bad frames ({value:.0f})", technical=True),
-    Condition("rules_alone", "low", "MDC 196916", "! MODEL not running, rules alone", technical=True),
-    Condition("risk_level", "low", "SNOMED 281694009", "risk {level}"),
+    Condition("data_gap", "low", "VIGIL data_gap", "! GAP in the data, {value:.1f} s", technical=True),
+    Condition("clock_skew", "low", "VIGIL clock_skew", "! DEVICE CLOCK stepped {value:.1f} s", technical=True),
+    Condition("bad_frames", "low", "VIGIL bad_frames", "! DEVICE sends bad frames ({value:.0f})", technical=True),
+    Condition("rules_alone", "low", "VIGIL rules_alone", "! MODEL not running, rules alone", technical=True),
+    Condition("risk_level", "low", "VIGIL risk_level", "risk {level}"),
 )
 
 CONDITIONS: dict[str, Condition] = {condition.name: condition for condition in _ALL}
