@@ -1,8 +1,7 @@
 """The conditions that alarm, in one table: priority, code, words, latching and whether they are lethal.
 
-Priorities and definitions after manufacturers' manuals; codes are IEEE 11073 MDC, SNOMED CT, or
-Vigil's own where those have none that fits. Lethal conditions
-cannot be switched off, latch, and are decided by rules alone.
+Priorities and definitions after manufacturers' manuals; codes are IEEE 11073 MDC, SNOMED CT, or Vigil's own where those
+have none that fits. Lethal conditions cannot be switched off, latch, and are decided by rules alone.
 """
 
 from __future__ import annotations

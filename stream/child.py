@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -143,14 +144,20 @@ class Service:
             return log.read().decode(errors="replace")
 
 
-def child(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a command that ends when this thread ends, in a session of its own so that Ctrl-C does not reach it."""
+def child(
+    command: list[str], output: IO[bytes], environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command that ends when this thread ends, in a session of its own so that Ctrl-C does not reach it.
+
+    `environment` is added to that of this process.
+    """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", CHILD, str(os.getpid()), *command],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        env={**os.environ, **(environment or {})},
     )
 
 

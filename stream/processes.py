@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -34,9 +33,9 @@ class Process:
 
     def start(self, kafka: str, redis: str) -> None:
         """Start it, to end when this process does; don't wait until it is ready."""
-        os.environ.update(VIGIL_KAFKA=kafka, VIGIL_REDIS=redis, VIGIL_HEALTH_PORT=str(self.port))
+        environment = {"VIGIL_KAFKA": kafka, "VIGIL_REDIS": redis, "VIGIL_HEALTH_PORT": str(self.port)}
         with self.log.open("ab") as log:
-            self.process = child([sys.executable, "-m", "stream", *self.arguments], log)
+            self.process = child([sys.executable, "-m", "stream", *self.arguments], log, environment)
 
     def wait_ready(self) -> None:
         """Wait until it says that it is ready; raises ServiceError where it ended or does not come."""
