@@ -83,6 +83,8 @@ class Board:
 
     def line(self) -> str:
         """Return the board in one line, for where there is no terminal: alarms of each bed, `ok` where none is on."""
+        if not self._beds:
+            return "no bed yet"
         said = []
         for bed in self._beds:
             rate = (
