@@ -19,7 +19,7 @@ from ecg.rhythm_state import STEP, Items, State, take_beat, take_judgement, take
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
-UNSURE_S = 0.6
+UNSURE_S = 0.4
 """A beat lies up to this far back when it is confirmed: its absence is known only then."""
 RATE_BEATS = 8
 """Intervals that the rate is the mean of."""
@@ -60,7 +60,7 @@ class Rhythm:
     >>> from ecg.fibrillation import FIBRILLATION
     >>> rhythm = Rhythm(["II"])
     >>> flat = np.array([(STEP, False, -6.0, 0.0, 0.0, 0, True, 1)], FIBRILLATION)
-    >>> for k in range(1, 24):
+    >>> for k in range(1, 23):
     ...     found = rhythm.step(k * STEP, k * 200_000_000, (), flat, 0, Settings())
     >>> [finding.condition for finding in found.findings]
     ['asystole', 'rate_low', 'flat_signal']

@@ -14,9 +14,11 @@ from ecg.resample import ANALYSIS_HZ
 
 STEP = 50
 """Samples of a step, 0.2 s."""
-WAVE_LEAD_S = 2.0
-"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: about as many as a
-sudden onset needs to tip the judgement."""
+WAVE_LEAD_S = 1.0
+"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: half of what a
+sudden onset needs to tip the judgement, so that what tips it for a moment is no alarm."""
+WAVE_STAYS = -0.5
+"""A wave that was long enough to alarm on goes on while its log-odds are above this."""
 WAVE_GAP_S = 1.0
 """Evidence of a wave is forgotten when this long no judgement found one."""
 ORGANISED, ORGANISED_BPM = 0.85, 240.0
@@ -82,7 +84,7 @@ def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> N
         state.flat_since = -1
     elif state.flat_since < 0:
         state.flat_since = end
-    if judgement["fibrillatory"]:
+    if judgement["fibrillatory"] or (state.waving and judgement["score"] > WAVE_STAYS):
         _take_wave(state, judgement, end)
         state.waving = end - state.wave_since >= fibrillation_s * ANALYSIS_HZ
     elif state.wave_since >= 0 and end - state.wave_last > WAVE_GAP_S * ANALYSIS_HZ:
