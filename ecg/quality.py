@@ -106,7 +106,8 @@ class Quality:
             For each stream the seconds completed, counted from the stream's first sample, in order.
         """
         state = self.rows.state
-        flags = np.zeros(raw.shape, dtype=np.bool_) if off is None else off
+        raw = np.ascontiguousarray(raw, dtype=np.float32)
+        flags = np.zeros(raw.shape, dtype=np.bool_) if off is None else np.ascontiguousarray(off, dtype=np.bool_)
         first = state["seen"][rows] // _N
         codes = np.zeros((len(rows), raw.shape[1] // _N + 1), dtype=np.int64)
         done = np.zeros(len(rows), dtype=np.int64)

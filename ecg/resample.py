@@ -105,11 +105,12 @@ class Resampler:
         """
         if len(rows) == 0:
             return np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.int64)
+        x = np.ascontiguousarray(x, dtype=np.float32)
         plan = self._plan_of(int(rows[0]))
         given = int(count.max())
         y = np.full((len(rows), given * plan.divisor // plan.advance + 1), np.nan, dtype=np.float32)
         m = self._run(plan, rows, x, count, y, np.int64(0))
-        return y[:, : int(m.max())], m
+        return np.ascontiguousarray(y[:, : int(m.max())]), m
 
     def flush(self, row: int) -> NDArray[np.float32]:
         """Return the outputs up to the last input sample, which waited for look-ahead, at a record's end."""
