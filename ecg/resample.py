@@ -80,6 +80,8 @@ class Resampler:
     def look_ahead_s(self, row: int) -> float:
         """Seconds of signal after an output sample that must have come before it can be formed."""
         plan = self._plan_of(row)
+        if plan.advance == plan.divisor:
+            return 0.0
         return plan.half * plan.divisor / (plan.advance * ANALYSIS_HZ)
 
     def feed(
