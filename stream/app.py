@@ -25,7 +25,7 @@ from stream.kafka import Kafka, producing
 from stream.pipeline import Record
 from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
-from stream.worker import WeightsError, Worker
+from stream.worker import WeightsError, Worker, prepare
 
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
@@ -170,9 +170,16 @@ async def fail(app: App, error: Exception) -> None:
 
 
 def run_worker(settings: Settings, group: str = topics.GROUP) -> int:
-    """Run `vigil worker` until it is asked to end, and return its exit status: 3 where weights cannot be loaded."""
+    """Run `vigil worker` until it is asked to end, and return its exit status: 3 where weights cannot be loaded.
+
+    Raises
+    ------
+    ConnectionError, ValueError
+        If Kafka or its topics are not as `stream.worker.prepare` needs them.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     configure_logs(settings.log)
+    asyncio.run(prepare({"bootstrap_servers": settings.kafka}))
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     with tempfile.TemporaryDirectory(prefix="vigil-") as folder:

@@ -48,7 +48,6 @@ class Worker:
         self._nets: dict[str, Predict] = {}
         self._pipeline = Pipeline(self._nets)
         self._thread = ThreadPoolExecutor(1, "pipeline")  # its own: heartbeats, answers and metrics go on meanwhile
-        self._warm = False
         self._next: dict[int, int] = {}
         self._seen: set[int] = set()
         self.turn = asyncio.Lock()
@@ -73,9 +72,6 @@ class Worker:
         ValueError
             If a snapshot is not this version's, or covers what the log has not got.
         """
-        if not self._warm:
-            await self._run(warm_up, self._nets)
-            self._warm = True
         started = time.monotonic()
         parts = sorted(partitions)
         async with self.turn, reading(self._kafka, max_partition_fetch_bytes=16_777_216) as reader:
@@ -203,6 +199,26 @@ class Worker:
 
     async def _run(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+
+async def prepare(kafka: Kafka) -> None:
+    """Check the topics, and do what takes seconds once: before this worker joins the group, and beds wait for it.
+
+    Raises
+    ------
+    ConnectionError
+        If Kafka does not answer, or a topic is not there.
+    ValueError
+        If input and state do not have the same partitions.
+    """
+    inputs, states = [await topics.partitions(kafka, name) for name in (topics.INPUT, topics.STATE)]
+    if inputs != states:
+        raise ValueError(f"{topics.STATE} must have {len(inputs)} partitions, as the input has, got {len(states)}")
+    async with reading(kafka) as reader:
+        ends = await reader.end_offsets([TopicPartition(topics.WEIGHTS, 0)])
+    if any(ends.values()):
+        import model.weights  # noqa: F401
+    warm_up({})
 
 
 def _rest(out: Out) -> Iterable[Send]:
