@@ -17,6 +17,7 @@ import typer.main
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 from typer.core import TyperGroup
 
 from stream.cli import app
@@ -139,7 +140,8 @@ def test_the_ci_runs_make_check_and_make_test_and_nothing_else() -> None:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 def test_every_module_and_every_data_file_of_a_package_is_packaged() -> None:
-    packages, data = PROJECT["tool"]["setuptools"]["packages"], PROJECT["tool"]["setuptools"]["package-data"]
+    found, data = PROJECT["tool"]["setuptools"]["packages"]["find"], PROJECT["tool"]["setuptools"]["package-data"]
+    packages = find_packages(str(ROOT), include=found["include"])
     for path in _tracked():
         if path.parts[0] not in {"ecg", "model", "simulators", "stream"}:
             continue
