@@ -16,10 +16,17 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/.ready-$(TORCH) ## make .venv from the lock file, unless it is up to date; TORCH=cpu: without CUDA
+setup: .venv/.warm ## make .venv from the lock file, unless it is up to date; TORCH=cpu: without CUDA
 
 .venv/.ready-$(TORCH): $(LOCK) requirements-uv.lock pyproject.toml .ci/setup
 	@.ci/setup $(TORCH) $(LOCK)
+
+# Compiled kernels are cached beside their sources, and numba does not see a change in another module that was built in:
+# so whenever one of them changes, all are compiled anew.
+.venv/.warm: .venv/.ready-$(TORCH) $(wildcard ecg/*.py ecg/*/*.py)
+	@rm -f ecg/__pycache__/*.nb[ci] ecg/*/__pycache__/*.nb[ci]
+	@$(BIN)/vigil check >/dev/null
+	@touch $@
 
 demo: setup ## the whole path in this terminal: devices, Kafka, a worker, Redis, a ward board
 	@$(BIN)/vigil demo
@@ -39,7 +46,7 @@ campaign: setup ## the long tests: services killed over and over under load
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -m campaign
 
 clean: ## remove what tools and tests leave behind; .venv and the cache in the home folder stay
-	@rm -rf build dist .ruff_cache .pytest_cache .hypothesis .benchmarks
+	@rm -rf .venv/.warm build dist .ruff_cache .pytest_cache .hypothesis .benchmarks
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 lock: setup ## write the lock files and the list of Kafka's jars anew; UPGRADE=--upgrade: newest versions
