@@ -168,7 +168,7 @@ def load_bytes(data: bytes) -> Classifier:
             raise ValueError(f"format must be {FORMAT}, got {header['format']!r}")
         metadata = {name: json.loads(value) for name, value in header.items() if name != "format"}
         return Classifier(tensors, metadata, hashlib.sha256(data).hexdigest())
-    except (KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise ValueError(f"weights must be a {FORMAT} safetensors file: {error}") from error
 
 

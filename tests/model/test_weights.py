@@ -139,7 +139,9 @@ def test_a_file_and_its_bytes_are_the_same_network(random_weights: Path, random_
     assert np.array_equal(again.predict_windows(windows(3)), random_classifier.predict_windows(windows(3)))
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing of the kind", b"\xff" * 64, b"\2\0\0\0\0\0\0\0{}"])
+@pytest.mark.parametrize(
+    "data", [b"", b"nothing of the kind", b"\xff" * 64, b"\2\0\0\0\0\0\0\0{}", b"\2\0\0\0\0\0\0\0[]"]
+)
 def test_bytes_that_are_no_weights_are_refused_with_a_reason(data: bytes) -> None:
     with pytest.raises(ValueError, match="weights must be"):
         load_bytes(data)
