@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from ecg import rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
-from ecg.rhythm_state import STEP, Items, State, take_beat, take_judgement, take_off
+from ecg.rhythm_state import STEP, Beat, Items, State, take_beat, take_judgement, take_off
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
@@ -118,8 +119,11 @@ class _Now:
         self.asystole = bool(state.usable and state.wave_since < 0 and self.silent_s >= settings.asystole_s + UNSURE_S)
         self.tachycardia_by_wave = state.waving and state.organised > 0.5 and state.wave_bpm > settings.vt_rate_bpm
         self.fibrillation = state.waving and not self.tachycardia_by_wave
-        self.intervals = [] if self.asystole or self.fibrillation or not state.usable else _intervals(state)
-        self.run = [] if self.fibrillation or self.silent_s > RUN_GAP_S else _run(state)
+        self.intervals = [] if self.asystole or self.fibrillation or not state.usable else state.intervals
+        self.run: list[Beat] = []
+        if state.beats and state.beats[-1].ventricular and self.silent_s <= RUN_GAP_S and not self.fibrillation:
+            self.run = rate.run(state.beats, int(settings.vt_beats))
+        self.run_bpm = rate.run_bpm(self.run, int(settings.vt_beats))
         self.name = _name(self)
         self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _rate_bpm(self)
 
@@ -168,11 +172,10 @@ def _fibrillation(now: _Now) -> Finding | None:
 
 def _tachycardia(now: _Now) -> Finding | None:
     limit_bpm, run = now.settings.vt_rate_bpm, now.run
-    if len(run) >= max(2, now.settings.vt_beats):
-        bpm = 60.0 * ANALYSIS_HZ * (len(run) - 1) / (run[-1] - run[0])
-        if bpm > limit_bpm:
-            trace = f"run of {len(run)} ventricular beats at {bpm:.0f} bpm, limit {limit_bpm:g}; from sample {run[0]}"
-            return now.find("ventricular_tachycardia", run[0], bpm, limit_bpm, "bpm", trace)
+    if run and now.run_bpm > limit_bpm:
+        first, bpm = run[0].sample, now.run_bpm
+        trace = f"run of {len(run)} ventricular beats at {bpm:.0f} bpm, limit {limit_bpm:g}; from sample {first}"
+        return now.find("ventricular_tachycardia", first, bpm, limit_bpm, "bpm", trace)
     if now.tachycardia_by_wave:
         state, bpm = now.state, now.state.wave_bpm
         held_s = (state.end - state.wave_since) / ANALYSIS_HZ
@@ -183,19 +186,19 @@ def _tachycardia(now: _Now) -> Finding | None:
 
 def _extreme_bradycardia(now: _Now) -> Finding | None:
     limit_bpm, last = now.settings.extreme_low_bpm, now.awaited()[-BRADY_BEATS:]
-    if len(last) < BRADY_BEATS or _bpm(last) >= limit_bpm:
+    if len(last) < BRADY_BEATS or rate.bpm(last) >= limit_bpm:
         return None
-    trace = f"mean of the last {len(last)} intervals {_bpm(last):.0f} bpm, limit {limit_bpm:g}"
+    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}"
     onset = max(0, now.last_beat - sum(now.intervals[-BRADY_BEATS:]))
-    return now.find("extreme_bradycardia", onset, _bpm(last), limit_bpm, "bpm", trace)
+    return now.find("extreme_bradycardia", onset, rate.bpm(last), limit_bpm, "bpm", trace)
 
 
 def _extreme_tachycardia(now: _Now) -> Finding | None:
     limit_bpm, last = now.settings.extreme_high_bpm, now.awaited()[-TACHY_BEATS:]
-    if len(last) < TACHY_BEATS or _bpm(last) <= limit_bpm:
+    if len(last) < TACHY_BEATS or rate.bpm(last) <= limit_bpm:
         return None
-    trace = f"mean of the last {len(last)} intervals {_bpm(last):.0f} bpm, limit {limit_bpm:g}"
-    return now.find("extreme_tachycardia", now.last_beat - sum(last), _bpm(last), limit_bpm, "bpm", trace)
+    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}"
+    return now.find("extreme_tachycardia", now.last_beat - sum(last), rate.bpm(last), limit_bpm, "bpm", trace)
 
 
 def _atrial_fibrillation(now: _Now) -> Finding | None:
@@ -257,32 +260,6 @@ _RULES: tuple[Callable[[_Now], Finding | None], ...] = (
 )
 
 
-def _intervals(state: State) -> list[int]:
-    """Return the last intervals that follow each other without a break."""
-    found: list[int] = []
-    for beat in reversed(state.beats):
-        if beat.rr == 0:
-            break
-        found.append(beat.rr)
-    return found[::-1]
-
-
-def _run(state: State) -> list[int]:
-    """Return the samples of the ventricular beats in a row that end the record so far."""
-    found: list[int] = []
-    for beat in reversed(state.beats):
-        if not beat.ventricular:
-            break
-        found.append(beat.sample)
-        if beat.rr == 0:
-            break
-    return found[::-1]
-
-
-def _bpm(intervals: Sequence[int]) -> float:
-    return 60.0 * ANALYSIS_HZ * len(intervals) / sum(intervals)
-
-
 def _rate_bpm(now: _Now) -> float | None:
     """Return the mean rate of the last beats, quick where it changed."""
     last = now.awaited()[-RATE_BEATS:]
@@ -292,8 +269,8 @@ def _rate_bpm(now: _Now) -> float | None:
     if before:
         mean = sum(before) / len(before)
         if min(quick) > (1 + QUICK_SHARE) * mean or max(quick) < (1 - QUICK_SHARE) * mean:
-            return _bpm(quick)
-    return _bpm(last)
+            return rate.bpm(quick)
+    return rate.bpm(last)
 
 
 def _name(now: _Now) -> str:
@@ -304,7 +281,7 @@ def _name(now: _Now) -> str:
         return "asystole"
     if now.fibrillation:
         return "ventricular fibrillation"
-    if now.tachycardia_by_wave or len(now.run) >= now.settings.vt_beats:
+    if now.tachycardia_by_wave or now.run_bpm > now.settings.vt_rate_bpm:
         return "ventricular tachycardia"
     if len(now.intervals) < QUICK_BEATS:
         return "starting" if state.end < 10 * ANALYSIS_HZ else "unknown"
@@ -312,7 +289,4 @@ def _name(now: _Now) -> str:
         return "atrial fibrillation"
     if sum(beat.ventricular for beat in state.beats[-10:]) >= ECTOPY:
         return "ectopy"
-    last = now.intervals[-RATE_BEATS:]
-    mean = sum(last) / len(last)
-    spread = (sum((rr - mean) ** 2 for rr in last) / len(last)) ** 0.5
-    return "irregular" if spread > IRREGULAR * mean else "regular"
+    return "irregular" if rate.variation(now.intervals[-RATE_BEATS:]) > IRREGULAR else "regular"

@@ -34,16 +34,23 @@ _UNSURE_CLASSES = (ord("F"), ord("Q"))
 
 
 class Beat(msgspec.Struct, array_like=True, frozen=True):
-    """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown."""
+    """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown.
+
+    One that is neither `ventricular` nor like the patient's normal ones is `unlike`.
+    """
 
     sample: int
     rr: int
     ventricular: bool
+    unlike: bool
+    width_ms: float
+    amplitude_mv: float
 
 
 class State(msgspec.Struct):
     """What is remembered of a bed; positions are samples of the session, -1 where there is none.
 
+    `intervals` are the last ones, in samples, that follow each other without a break.
     `quiet_since` is the earliest sample from which an absence of beats means something: the session's start, or the
     end of a time without signal or of fibrillation. `wave_since` to `wave_last` is the evidence of a fibrillatory
     wave, `organised` how much of it, of late, was a regular one, `waving` that it has been long enough.
@@ -51,6 +58,7 @@ class State(msgspec.Struct):
 
     end: int = 0
     beats: list[Beat] = []
+    intervals: list[int] = []
     ventricular: list[int] = []
     quiet_since: int = 0
     usable: int = 0
@@ -99,10 +107,13 @@ def take_beat(state: State, beat: np.void) -> None:
     before = state.beats[-1] if state.beats else None
     if before is not None and sample <= before.sample:
         return
-    rr = sample - before.sample if before is not None and beat["rr_s"] == beat["rr_s"] else 0
-    unsure = label in _UNSURE_CLASSES and beat["width_ms"] >= WIDE_MS and beat["similarity"] < UNLIKE
-    ventricular = label == _VENTRICULAR or bool(unsure)
-    state.beats = [*state.beats[1 - _KEEP :], Beat(sample, rr, ventricular)]
+    follows = before is not None and before.sample >= state.quiet_since and beat["rr_s"] == beat["rr_s"]
+    rr = sample - before.sample if before is not None and follows else 0
+    unlike, width_ms = bool(beat["similarity"] < UNLIKE), float(beat["width_ms"])
+    ventricular = label == _VENTRICULAR or (label in _UNSURE_CLASSES and unlike and width_ms >= WIDE_MS)
+    taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]))
+    state.beats = [*state.beats[1 - _KEEP :], taken]
+    state.intervals = [*state.intervals[1 - _KEEP :], rr] if rr else []
     if ventricular:
         state.ventricular = [*(at for at in state.ventricular if at > sample - 60 * ANALYSIS_HZ), sample]
     elif 0.2 * ANALYSIS_HZ < rr < 2.5 * ANALYSIS_HZ and before is not None and not before.ventricular:
