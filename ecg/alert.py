@@ -87,7 +87,7 @@ class Vitals(msgspec.Struct, frozen=True):
     """One second of a bed: what the board shows.
 
     `heart_rate_bpm` is None where no rate can be said (shown as X, never as a number); `trace_mv` is one lead at
-    25 Hz for a sparkline; `alarms` the conditions that are on, worst first.
+    25 Hz for a sparkline; `alarms` the conditions that are on, worst first; `paused_s` how long their sound is paused.
     """
 
     device: str
@@ -100,6 +100,7 @@ class Vitals(msgspec.Struct, frozen=True):
     risk: Risk | None
     alarms: tuple[str, ...]
     trace_mv: tuple[float, ...]
+    paused_s: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import alert as message
-from ecg.alarm import Alarm, Transition
+from ecg.alarm import CLOCK_NS, Alarm, Transition
 from ecg.alert import Alert, Evidence, Source, Vitals
 from ecg.beats import BEAT
 from ecg.clinical import Settings
 from ecg.condition import CONDITIONS, Finding
 from ecg.fibrillation import FIBRILLATION
-from ecg.frame import ChangeLimits, Command, Setup, Tick
+from ecg.frame import ChangeLimits, Command, Discharge, Setup, Tick
 from ecg.frontend import Analysis
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
@@ -101,6 +101,7 @@ class State(msgspec.Struct):
     skew_s: float = 0.0
     skew_until_ns: int = 0
     bad_frames: int = 0
+    discharged: bool = False
     beats: str = ""
     rhythm: str = "starting"
     heart_rate_bpm: float | None = None
@@ -213,6 +214,7 @@ class Bed:
                     self._set_up(what)
                 case Arrival.GOOD:
                     self.state.frame_tick_ns, self.state.bad_frames = self.state.tick_ns, 0
+                    self.state.discharged = False
                 case Arrival.BAD:
                     self.state.bad_frames += 1
         return self._given
@@ -239,7 +241,7 @@ class Bed:
     def _step(self, end: int) -> None:
         """Decide at one place of the step grid, from all that was known by then and nothing later."""
         state, pending = self.state, self._pending
-        state.now_ns = max(state.now_ns, state.anchor_ns + end * SAMPLE_NS)
+        self._advance(state.anchor_ns + end * SAMPLE_NS)
         if end % ANALYSIS_HZ < STEP:
             state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
         n = int(np.searchsorted(pending.beats["confirmed"], end))
@@ -255,6 +257,11 @@ class Bed:
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
+
+    def _advance(self, now_ns: int) -> None:
+        """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""
+        if now_ns >= self.state.now_ns or now_ns < self.state.now_ns - CLOCK_NS:
+            self.state.now_ns = now_ns
 
     def _off(self, end: int) -> int:
         """Return a bit for each lead whose electrode is off at the end of a step."""
@@ -313,11 +320,11 @@ class Bed:
         state.tick_ns = max(state.tick_ns, tick.time_ns)
         state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= state.tick_ns}
         silent_ns, limit_s = state.tick_ns - state.frame_tick_ns, self._settings().no_data_s
-        if silent_ns < SILENT_NS or not (self.alarm.admitted or state.n_in):
+        if silent_ns < SILENT_NS or state.discharged or not (self.alarm.admitted or state.n_in):
             return
         now_ns = state.heard_ns + silent_ns if state.n_in else state.tick_ns
         if silent_ns > limit_s * 1e9:
-            state.now_ns = max(state.now_ns, now_ns)
+            self._advance(now_ns)
             trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
             silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace, ())
             self._announce([silence, *self._technical()])
@@ -339,6 +346,7 @@ class Bed:
             if isinstance(command.do, ChangeLimits):
                 self.setup.settings.with_limits(command.do.limits).check()
             transitions = self.alarm.command(self.state.now_ns, command.do)
+            self.state.discharged = isinstance(command.do, Discharge)
         except ValueError as error:
             self._given.refused.append((self.state.offset, str(error)))
             return
@@ -437,9 +445,12 @@ class Bed:
         return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
 
     def _show(self, seen: Vitals) -> None:
-        """Say what the board shows, with the bed's place and its alarms."""
-        active = self.alarm.active()
-        vitals = msgspec.structs.replace(seen, bed=self.alarm.bed, ward=self.alarm.ward, alarms=active)
+        """Say what the board shows, with the bed's place and its alarms; in standby, that alone."""
+        alarm = self.alarm
+        if alarm.standby:
+            seen = msgspec.structs.replace(seen, heart_rate_bpm=None, rhythm="standby", risk=None)
+        place = {"bed": alarm.bed, "ward": alarm.ward}
+        vitals = msgspec.structs.replace(seen, **place, alarms=alarm.active(), paused_s=round(alarm.paused_s))
         self._given.vitals.append(message.encode(vitals))
 
     def snapshot(self, front: bytes | None) -> bytes:

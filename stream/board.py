@@ -159,7 +159,7 @@ def _risk(bed: Bed) -> Text:
 
 
 def _alarms(bed: Bed, now_ns: int) -> Text:
-    text = Text()
+    text = Text(f"sound paused for {bed.vitals.paused_s} s" if bed.vitals and bed.vitals.paused_s else "")
     for alert in _worst_first(bed.on.values()):
         if text:
             text.append("\n")

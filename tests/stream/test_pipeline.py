@@ -11,7 +11,7 @@ import pytest
 
 from ecg.alert import Alert, decode_alert, decode_vitals
 from ecg.clinical import Limits, Settings
-from ecg.frame import Admit, ChangeLimits, Command, Frame, Input, Setup, Tick, encode
+from ecg.frame import Action, Admit, ChangeLimits, Command, Discharge, Frame, Input, Setup, Standby, Tick, encode
 from simulators.bedside import Bedside
 from simulators.fleet import merged
 from simulators.heart import Heart
@@ -52,7 +52,7 @@ def entries(source: Source, frame_s: float = 0.5, seconds: float = 50.0, devices
     return [(device, entry) for _, device, entry in sorted(log, key=lambda item: item[0])]
 
 
-def _command(device: str, do: Admit | ChangeLimits, nonce: str, issued_ns: int = T0_NS) -> Command:
+def _command(device: str, do: Action, nonce: str, issued_ns: int = T0_NS) -> Command:
     return Command(device, "nurse", "test", nonce, issued_ns, issued_ns + 60 * 10**9, do)
 
 
@@ -193,6 +193,35 @@ def test_a_command_is_carried_out_once_and_not_after_its_time(story: Source) -> 
     assert [[reason.split()[0] for _, reason in dead] for dead in refused] == [["nonce"], ["expires_ns"]]
     narrow.append(("monitor-0", _command("monitor-0", contrary, "n2")))
     assert len(Pipeline({SHA: net}).feed(records(narrow)).dead) == 1
+
+
+def test_a_clock_that_is_set_back_stops_no_alarm(story: Source) -> None:
+    back_ns = 3600 * 10**9
+    log = [
+        (d, msgspec.structs.replace(e, t0_ns=e.t0_ns - back_ns) if isinstance(e, Frame) and e.seq >= 8 else e)
+        for d, e in entries(story)
+    ]
+    raised = starts(run(records(log)))
+    assert {"clock_skew", "ventricular_tachycardia", "asystole"} <= set(raised)
+
+
+def test_a_bed_in_standby_shows_that_alone_and_alarms_again_afterwards(story: Source) -> None:
+    log = entries(story)
+    at = [next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == seq) for seq in (20, 60)]
+    away, back = (("monitor-0", _command("monitor-0", Standby(on), f"standby-{on}")) for on in (True, False))
+    out = Pipeline({SHA: net}).feed(records([*log[: at[0]], away, *log[at[0] : at[1]], back, *log[at[1] :]]))
+    raised = starts(value for _, value in out.alerts)
+    assert "asystole" in raised
+    assert "ventricular_tachycardia" not in raised
+    shown = {decode_vitals(value).rhythm for _, value in out.vitals[12:25]}
+    assert shown == {"standby"}
+
+
+def test_a_discharged_device_that_falls_silent_is_missed_by_nobody(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 20)]
+    at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Tick) and e.seq == 11)
+    log.insert(at, ("monitor-0", _command("monitor-0", Discharge(), "discharge")))
+    assert "no_data" not in starts(run(records(log)))
 
 
 def test_the_network_is_shown_ten_seconds_every_two(story: Source) -> None:
