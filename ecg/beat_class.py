@@ -89,7 +89,8 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
 @njit(cache=True)
 def evidence(f, since, rules):
     """Return the points that speak for a complex being a beat; above 0 it is one."""
-    points = rules.base + rules.vote * min(0.0, f[0]) + rules.agree * min(0.0, f[1]) + rules.known * f[3]
+    points = rules.base + rules.vote * min(0.0, f[0]) + rules.agree * min(0.0, f[1])
+    points += rules.like * max(0.5, f[2]) + rules.known * max(0.0, f[3]) + rules.apart * max(0.0, f[5])
     points += rules.early * max(-0.7, min(0.0, f[12])) + rules.steep * min(0.0, f[7])
     if since < 100:
         points += rules.t_wave * min(0.0, f[20]) * (2.0 if since < 80 else 1.0)

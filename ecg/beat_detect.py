@@ -118,12 +118,12 @@ def _accept(s, leads, at, m, x, f, like, template, back):
     for j in range(leads):
         q = s.lead[j]
         q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
-    k = learn(s, template, like, x)
+    k = learn(s, leads, at - DELAY, template, like, x)
     remember(s, k, f, m, odds)
 
 
 @njit(cache=True)
-def _reject(s, leads, at, points, rules):
+def _reject(s, leads, at, points, t_wave, rules):
     """Take a peak as noise; the best since the last beat is kept for search-back."""
     for j in range(leads):
         q = s.lead[j]
@@ -132,7 +132,7 @@ def _reject(s, leads, at, points, rules):
     for j in range(leads):
         q = s.lead[j]
         q.noise = _ranked(q.noises, s.n_noise, 4)
-    if points > rules.back and (s.back_at < 0 or points > s.back):
+    if points > rules.back and not t_wave and (s.back_at < 0 or points > s.back):
         s.back, s.back_at, s.back_vote = points, at, s.peak
         for j in range(leads):
             q = s.lead[j]
@@ -156,7 +156,7 @@ def _judge(s, leads, m, x, x2, f, sums, rules):
             if points > 0.0:
                 _accept(s, leads, at, m, x, f, like, template, False)
     if points <= 0.0:
-        _reject(s, leads, at, points, rules)
+        _reject(s, leads, at, points, since < 100 and f[20] < -0.5, rules)
     _weigh(s, leads, rules)
     return points > 0.0
 

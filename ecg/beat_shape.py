@@ -147,10 +147,11 @@ def recognise(s, leads, anchor, x, sums):
 
 
 @njit(cache=True)
-def learn(s, template, like, x):
+def learn(s, leads, anchor, template, like, x):
     """Let a beat's shape join the template that it is like, or begin one in place of the least used; returns which."""
     k = template
     if template < 0 or like < JOIN:
+        cut(s, leads, anchor, x)  # x was moved to fit another
         k = 0
         for j in range(TEMPLATES):
             if j != s.dominant and (k == s.dominant or _worth(s, j) < _worth(s, k)):

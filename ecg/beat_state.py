@@ -40,19 +40,23 @@ class Rules(NamedTuple):
     """Power of (level - noise) / (level + noise) that weighs a lead."""
     least_vote: float = 0.12
     """A smaller vote is no beat."""
-    base: float = 5.4
-    """Evidence for a complex of which nothing speaks against; points are taken off, and a beat has some left."""
+    base: float = 2.6
+    """Evidence for a complex of a new shape that nothing speaks against; a beat has more than 0."""
     vote: float = 2.0
     """Points times the logarithm of the vote, where it is below 1."""
-    agree: float = 1.7
+    agree: float = 2.0
     """The same of the smallest vote among the trusted leads."""
-    known: float = 4.0
-    """Points times the likeness to a shape that was seen three times."""
-    early: float = 4.0
+    like: float = 4.8
+    """Points times the likeness to a shape that was seen before."""
+    known: float = 1.3
+    """The same for one that was seen three times."""
+    apart: float = 1.5
+    """Points times the likeness, in size too, to the normal beat."""
+    early: float = 3.0
     """Points times the logarithm of interval over median interval, where it is below 1, down to half of it."""
-    steep: float = 1.5
+    steep: float = 1.0
     """Points times the logarithm of steepness over that of the normal beat, where it is less steep."""
-    t_wave: float = 4.0
+    t_wave: float = 3.5
     """The same against the beat before, for complexes within 400 ms of it; once more within 320 ms."""
     back: float = -2.5
     """Points that are enough at search-back."""
