@@ -31,6 +31,7 @@ from ecg.frame import (
     check_input,
 )
 from stream.child import ServiceError
+from stream.record_sets import PHYSIONET
 from stream.settings import Settings, SettingsError, read_settings
 
 app = typer.Typer(
@@ -40,10 +41,12 @@ topics_app = typer.Typer(no_args_is_help=True, help="The topics: make them, list
 evaluate_app = typer.Typer(no_args_is_help=True, help="Score the pipeline against reference annotations.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, side by side with peers where one exists.")
 train_app = typer.Typer(no_args_is_help=True, help="Train what is learned.")
+records_app = typer.Typer(no_args_is_help=True, help="Public sets of records: which there are, and bring them.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(bench_app, name="bench")
 app.add_typer(train_app, name="train")
+app.add_typer(records_app, name="records")
 
 STARTED = time.monotonic()
 """When this process began, near enough, so that the demo can say how long its first alert took."""
@@ -83,10 +86,12 @@ def demo(
 ) -> None:
     """Run the main job, end to end: devices, Kafka, workers, Redis, and a board in this terminal."""
     from stream.demo import Wanted, run
+    from stream.records import demo_folder
 
     settings = read_settings()
     wanted = Wanted(beds, seconds, speed, json, picture)
-    raise SystemExit(run(settings, records or settings.records, wanted, STARTED))
+    folder = records or settings.records or demo_folder(settings.cache)
+    raise SystemExit(run(settings, folder, wanted, STARTED))
 
 
 @app.command()
@@ -351,6 +356,31 @@ def train_net(
     from model.train import train
 
     train(data, out, seed)
+
+
+@records_app.command("list")
+def records_list() -> None:
+    """Print the sets: size, licence, citation, and how many records of each are in VIGIL_RECORDS."""
+    from stream.records import table
+
+    print(table(read_settings().records))
+
+
+@records_app.command("get")
+def records_get(
+    name: Annotated[str, typer.Argument(metavar="SET", help="A set of `records list`, or `demo`: the demo's records.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder of sets; else VIGIL_RECORDS; else VIGIL_CACHE/records.")
+    ] = None,
+    base: Annotated[str, typer.Option("--from", help="Address of PhysioNet's files, or of a mirror.")] = PHYSIONET,
+) -> None:
+    """Bring a set from PhysioNet: what is here already and whole is not fetched again."""
+    from stream.records import get
+
+    settings = read_settings()
+    folder = to or settings.records or settings.cache / "records"
+    for got in get(name, folder, lambda line: print(line, file=sys.stderr, flush=True), base):
+        print(f"{got.folder}: {got.files} files, each with the sha256 of the server's list; {got.fetched} came now")
 
 
 @topics_app.command("create")

@@ -53,8 +53,11 @@ def table(records: Path | None) -> str:
     """Return the sets, one after the other, with how many records of each are in a folder."""
     lines = []
     for one in SETS.values():
-        here = f"{count(one, records)} of {one.records:,} records here" if records else f"{one.records:,} records"
-        lines += [f"{one.name:9} {one.title}", f"{'':9} {here}; {one.size_mb:,} MB; {one.licence}; {one.citation}"]
+        here = f"{count(one, records):,} of {one.records:,} records here" if records else f"{one.records:,} records"
+        lines += [
+            f"{one.name:9} {one.title}",
+            f"{'':9} {here}; about {one.size_mb:,} MB; {one.licence}; {one.citation}",
+        ]
     where = f"Here is {records}." if records else "VIGIL_RECORDS names no folder."
     return "\n".join([*lines, f"With each of them: {PHYSIONET_CITATION}.", where])
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ecg import record
 from simulators.story import PLOTS
 from stream import records
+from stream.cli import app
 from stream.record_sets import SETS
 from stream.records import count, demo_folder, get, missing, table, wanted
 
@@ -389,10 +391,26 @@ def test_the_table_names_each_set_with_licence_citation_and_what_is_here(tmp_pat
     text = table(tmp_path)
     for one in SETS.values():
         assert f"{one.name:9} {one.title}\n" in text
-        assert f" records here; {one.size_mb:,} MB; {one.licence}; {one.citation}\n" in text
+        assert f" records here; about {one.size_mb:,} MB; {one.licence}; {one.citation}\n" in text
     assert "1 of 21,799 records here" in text
     assert "0 of 48 records here" in text
     assert "VIGIL_RECORDS names no folder" in table(None)
+
+
+def test_the_command_brings_a_set_to_the_folder_that_it_is_told(server: Server, tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["records", "get", "cudb", "--to", str(tmp_path), "--from", server.base])
+    assert said.exit_code == 0
+    assert said.stdout == f"{tmp_path}/cudb: 3 files, each with the sha256 of the server's list; 3 came now\n"
+    assert "cudb: 3 of 3 files" in said.stderr
+
+
+def test_without_a_folder_a_set_goes_to_the_cache(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIGIL_RECORDS", raising=False)
+    monkeypatch.setenv("VIGIL_CACHE", str(tmp_path))
+    assert CliRunner().invoke(app, ["records", "get", "cudb", "--from", server.base]).exit_code == 0
+    assert demo_folder(tmp_path) == tmp_path / "records"
 
 
 def test_the_error_for_a_set_that_is_missing_names_the_command_that_brings_it() -> None:
