@@ -1,4 +1,4 @@
-"""WFDB records and their annotations: the only file that imports wfdb, and only when a record is read."""
+"""WFDB records and their annotations: the only file here that imports wfdb, and only when a record is read."""
 
 import warnings
 from collections.abc import Iterator, Sequence
