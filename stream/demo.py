@@ -44,7 +44,7 @@ from stream.store import connect
 WARD = "demo"
 DRAIN_S = 15.0
 PICTURE_COLUMNS = 150
-REAL_RECORDS = "for real ones, `vigil records get demo` brings what is played here from PhysioNet, about 30 MB"
+REAL_RECORDS = "for real ones, `vigil records get demo` brings what is played here from PhysioNet, about 25 MB"
 
 
 @dataclass
