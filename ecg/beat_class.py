@@ -102,14 +102,19 @@ def ventricular(s, f):
     """Return the log-odds that a complex is ventricular rather than normal or supraventricular."""
     if s.dominant < 0:
         return 8.0 * (f[11] + 0.2)
-    z = 0.13 - 2.72 * f[5] - 14.15 * max(0.0, f[5] - 0.8) - 2.49 * max(-0.7, min(0.1, f[12])) + 2.48 * f[6]
-    return z + 3.48 * f[16] + 2.43 * f[11] - 1.8 * f[7] + 2.06 * f[13] + 4.13 * f[14]
+    early = max(-0.7, min(0.1, f[12]))
+    z = 0.7 - 3.8 * f[5] - 9.4 * max(0.0, f[5] - 0.8) - 2.0 * early + 2.7 * f[6] + 2.8 * f[16] + 1.4 * f[11]
+    common = min(0.3, f[15]) * (1.0 - f[16])
+    return z - 1.6 * f[7] + 2.0 * max(-0.5, min(0.7, f[13])) + 4.1 * f[14] - 5.0 * common
 
 
 @njit(cache=True)
 def supraventricular(s, f):
     """Return the log-odds that a complex that is not ventricular came early from above the ventricles."""
-    return -1.0
+    if s.dominant < 0:
+        return -1.0
+    z = -3.4 - 38.0 * min(0.0, f[12] + 0.1) + 36.0 * min(0.0, f[12] + 0.25)
+    return z - 4.9 * f[14] + 5.6 * min(0.0, f[13])
 
 
 @njit(cache=True)
