@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ async def put_weights(kafka: Kafka, weights: bytes) -> str:
 
 async def read_alerts(
     url: str, ward: str | None = None, since: str = "0", *, follow: bool = False
-) -> AsyncIterator[tuple[str, Alert]]:
+) -> AsyncGenerator[tuple[str, Alert]]:
     """Yield the alerts of one ward or of all, oldest first, each with its id in Redis.
 
     Parameters

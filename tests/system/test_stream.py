@@ -248,3 +248,41 @@ def test_a_worker_killed_in_an_episode_loses_no_alert_and_doubles_none(ward: War
     for device in scripts:
         mine = [(a.source.last_offset, a.ordinal) for a in held if a.device == device]
         assert all(earlier < later for earlier, later in itertools.pairwise(mine))
+
+
+def test_a_setup_whose_weights_are_not_in_the_log_is_refused(ward: Ward, told: dict[str, bytes]) -> None:
+    """Runs behind the story: what was in force before stays in force."""
+    absent = Setup("test", "absent weights", T0_NS, Settings(), {"net": "0" * 64}, unsigned=True)
+
+    async def story() -> list[bytes]:
+        before = len(await ward.log(topics.DEAD_LETTERS))
+        await send_setup(ward.kafka, absent)
+        deadline = time.monotonic() + DEADLINE_S
+        while len(letters := await ward.log(topics.DEAD_LETTERS)) < before + topics.INPUT_PARTITIONS:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        return [letter.value or b"" for letter in letters[before:]]
+
+    assert asyncio.run(story()) == [encode(absent)] * topics.INPUT_PARTITIONS
+
+
+def test_a_worker_that_cannot_load_what_a_setup_names_ends_with_3_and_stays_away(ward: Ward) -> None:
+    async def story() -> None:
+        sha256 = await put_weights(ward.kafka, b"no weights of any network")
+        await send_setup(ward.kafka, Setup("test", "bad weights", T0_NS, Settings(), {"net": sha256}, unsigned=True))
+
+    asyncio.run(story())
+    process = ward.worker.process
+    assert process is not None
+    assert process.wait(DEADLINE_S) == 3
+    ward.worker.start(str(ward.kafka["bootstrap_servers"]), ward.url)
+    assert ward.worker.process is not None
+    assert ward.worker.process.wait(DEADLINE_S) == 3
+
+
+def test_a_worker_without_kafka_says_so_in_one_line_and_ends_with_3(tmp_path: Path) -> None:
+    worker = Process("worker", ["worker"], free_port(), tmp_path / "worker.log")
+    worker.start(f"127.0.0.1:{free_port()}", "redis://127.0.0.1:1/0")
+    assert worker.process is not None
+    assert worker.process.wait(DEADLINE_S) == 3
+    assert worker.log.read_text().splitlines()[-1].endswith("does not answer")
