@@ -123,7 +123,7 @@ class _Ward:
         self._kafka: Kafka = {"bootstrap_servers": kafka}
         self._redis, self._told, self._speed, self._seen = redis, told, speed, seen
         self._processes = processes
-        self._total = Sent(0, 0, 0.0, 0.0, 0.0, 0.0)
+        self._seconds = 0.0
         self._most_alarms = -1
         self.picture = ""
 
@@ -139,9 +139,10 @@ class _Ward:
         )
         try:
             await self._show(sending, console)
-            self._total = await sending
-        except asyncio.CancelledError:
+            await sending
+        except asyncio.CancelledError:  # Ctrl-C ends the devices, not what is on its way from them
             sending.cancel()
+        self._seconds = clock.now_s() / self._speed
         await self._drain()
         watching.cancel()
 
@@ -227,7 +228,7 @@ class _Ward:
         taken = int(worker.metric("frames_total"))
         figures = {
             "beds": len(self._told),
-            "seconds": round(self._total.seconds, 1),
+            "seconds": round(self._seconds, 1),
             "frames_in": len(seen.sent_ns),
             "frames_lost": len(seen.sent_ns) - taken,
             "windows": int(worker.metric("windows_total")),
@@ -246,7 +247,6 @@ class _Ward:
             "alarms_by_condition": dict(sorted(by_condition.items())),
             "alerts_lost": len(await self._alerts_in_kafka() - ids.keys()),
             "dead_letters": int(worker.metric("dead_letters_total")),
-            "sender_late_p99_s": self._total.late_p99_s,
         }
 
     def _bed(self, story: Story) -> dict[str, Any]:
@@ -279,9 +279,12 @@ def _in_words(summary: dict[str, Any]) -> str:
         f"  {figures['frames_in']} frames in, {figures['frames_lost']} lost; {figures['windows']} windows analysed; "
         f"{figures['alerts']} alerts, {figures['alerts_doubled']} doubled, {summary['alerts_lost']} lost",
         f"  alarms: {alarms or 'none'}",
-        f"  sample to alert: median {figures['alert_delay_p50_s']} s, p99 {figures['alert_delay_p99_s']} s; "
-        f"first alert {figures['seconds_to_first_alert']} s after the command",
     ]
+    if figures["seconds_to_first_alert"] is not None:
+        lines.append(
+            f"  sample to alert: median {figures['alert_delay_p50_s']} s, p99 {figures['alert_delay_p99_s']} s; "
+            f"first alert {figures['seconds_to_first_alert']} s after the command"
+        )
     return "\n".join(lines)
 
 
