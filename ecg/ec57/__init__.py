@@ -5,6 +5,8 @@ software), whose numbers are reproduced to the last digit, their doubtful rules 
 the standard means, the sound one is an option beside it, named where it differs.
 """
 
-from ecg.ec57.beats import Counts, Score, Table, compare, match, score, total
+from ecg.ec57.beats import Score, compare, score
+from ecg.ec57.table import Counts, Table, total
+from ecg.ec57.walk import match
 
 __all__ = ["Counts", "Score", "Table", "compare", "match", "score", "total"]

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ecg.ec57.beats import FIRST_S, percent, whole
+from ecg.ec57.beats import FIRST_S, whole
 from ecg.ec57.label import BEATS
 from ecg.ec57.runs import Matched
+from ecg.ec57.table import percent
 from ecg.record import Annotations
 
 Kind = Literal["AF", "VF", "ST0", "ST1", "ST"]

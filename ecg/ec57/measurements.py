@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.ec57.beats import FIRST_S, percent, whole
+from ecg.ec57.beats import FIRST_S, whole
+from ecg.ec57.table import percent
 from ecg.record import Annotations
 
 FOREVER = 2**62

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from ecg.ec57.beats import ROWS, Counts, Table, empty, percent
 from ecg.ec57.episodes import Episodes, Kind, no_episodes
 from ecg.ec57.measurements import Measured
 from ecg.ec57.runs import Matched, Runs, no_runs
+from ecg.ec57.table import ROWS, Counts, Table, empty, percent
 
 Share = tuple[float, float]
 """A part and what it is a part of."""

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.ec57.beats import FIRST_S, WINDOW_S, percent, whole
+from ecg.ec57.beats import FIRST_S, WINDOW_S, whole
 from ecg.ec57.label import CLASSES, FLUTTER_WAVE, is_shutdown
+from ecg.ec57.table import percent
 from ecg.record import Annotations
 
 LONGEST = 6
