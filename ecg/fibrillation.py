@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ecg.rows import Rows
-from ecg.wave import DENIED, FEATURES, FLOOR, SAMPLES, extent, log_odds, period
+from ecg.wave import DENIED, FEATURES, FLOOR, SAMPLES, extent, in_force, log_odds, period
 
 GRID = 100
 """Samples between two judgements (0.4 s); a judgement stands at each multiple of it."""
@@ -110,7 +110,7 @@ class Fibrillation:
         if len(rows):
             state = self.rows.state
             kept = (state["seen"], state["leads"], state["held"], state["first"], state["missing"], state["recent"])
-            _feed(rows, x, leads, count, *kept, found, made)
+            _feed(rows, x, leads, count, *kept, found, made, in_force())
         return [found[i, : made[i]] for i in range(len(rows))]
 
     def snapshot(self, row: int) -> bytes:
@@ -124,7 +124,7 @@ class Fibrillation:
 
 @njit(cache=True)
 def _feed(  # pyright: ignore
-    rows, x, leads, count, seen, n_leads, held, first, missing, recent, found, made
+    rows, x, leads, count, seen, n_leads, held, first, missing, recent, found, made, weights
 ):
     """Take each bed's samples up to the next point of the grid, judge there, and go on."""
     window = np.empty(SAMPLES)
@@ -144,12 +144,12 @@ def _feed(  # pyright: ignore
                 judgement = found[i, made[i]]
                 judgement.end = seen[row]
                 judgement.usable, judgement.flat = _present(missing[row], recent[row], n_leads[row], seen[row])
-                _judge(judgement, missing[row], recent[row], window, features)
+                _judge(judgement, missing[row], recent[row], window, features, weights)
                 made[i] += 1
 
 
 @njit(cache=True)
-def _judge(judgement, missing, recent, window, features):  # pyright: ignore
+def _judge(judgement, missing, recent, window, features, weights):  # pyright: ignore
     """Let the usable leads vote, and describe the wave of the one that is surest."""
     total, voters, balance, surest, most = 0.0, 0, 0, -1, FLOOR
     for k in range(MAX_LEADS):
@@ -162,7 +162,7 @@ def _judge(judgement, missing, recent, window, features):  # pyright: ignore
         odds = _STILL
         if least >= 0.5 * _LEAST_MV:
             window -= centre
-            odds = log_odds(window, low - centre, high - low, features)
+            odds = log_odds(window, low - centre, high - low, features, weights)
             odds = min(max(odds, FLOOR), -FLOOR)
         total += odds
         voters += 1

@@ -116,7 +116,8 @@ class _Now:
         self.state, self.leads, self.end_ns, self.settings = state, leads, end_ns, settings
         self.last_beat = state.beats[-1].sample if state.beats else -1
         self.silent_s = (state.end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ
-        self.asystole = bool(state.usable and state.wave_since < 0 and self.silent_s >= settings.asystole_s + UNSURE_S)
+        self.still_s = (state.end - max(state.sure_at, state.quiet_since)) / ANALYSIS_HZ
+        self.asystole = bool(state.usable and state.wave_since < 0 and self.still_s >= settings.asystole_s + UNSURE_S)
         self.tachycardia_by_wave = state.waving and state.organised > 0.5 and state.wave_bpm > settings.vt_rate_bpm
         self.fibrillation = state.waving and not self.tachycardia_by_wave
         self.intervals = [] if self.asystole or self.fibrillation or not state.usable else state.intervals
@@ -133,7 +134,7 @@ class _Now:
         return [*self.intervals, waiting] if self.intervals and waiting > self.intervals[-1] else self.intervals
 
     def find(
-        self, condition: str, onset: int, value: float, limit: float, unit: str, trace: str, leads: int = 0
+        self, condition: str, onset: int, value: float, limit: float | None, unit: str, trace: str, leads: int = 0
     ) -> Finding:
         """Return a finding with an onset at a sample and leads given as bits."""
         names = tuple(name for bit, name in enumerate(self.leads) if leads >> bit & 1)
@@ -145,11 +146,14 @@ class _Now:
 def _asystole(now: _Now) -> Finding | None:
     if not now.asystole:
         return None
-    onset, limit_s = max(now.last_beat, now.state.quiet_since), now.settings.asystole_s
-    names = ",".join(name for bit, name in enumerate(now.leads) if now.state.usable >> bit & 1)
-    since = "last beat" if onset == now.last_beat else "signal there"
-    trace = f"no QRS on {names} for {now.silent_s:.1f} s, limit {limit_s:g} s; {since} at sample {onset}"
-    return now.find("asystole", onset, now.silent_s, limit_s, "s", trace, now.state.usable)
+    state, limit_s, still_s = now.state, now.settings.asystole_s, now.still_s
+    onset = max(state.sure_at, state.quiet_since)
+    names = ",".join(name for bit, name in enumerate(now.leads) if state.usable >> bit & 1)
+    since = "last beat" if onset == state.sure_at else "signal there"
+    trace = f"no QRS on {names} for {still_s:.1f} s, limit {limit_s:g} s; {since} at sample {onset}"
+    if now.last_beat > onset:
+        trace += f"; smaller waves unlike any beat, last at sample {now.last_beat}, not counted"
+    return now.find("asystole", onset, still_s, limit_s, "s", trace, state.usable)
 
 
 def _flat_signal(now: _Now) -> Finding | None:
@@ -207,7 +211,7 @@ def _atrial_fibrillation(now: _Now) -> Finding | None:
         return None
     state = now.state.atrial
     trace = f"{100 * state.irregularity:.0f} % of intervals irregular at a mean of {state.mean_s:.2f} s"
-    return now.find("atrial_fibrillation", since, now.rate_bpm, 0.0, "bpm", trace)
+    return now.find("atrial_fibrillation", since, now.rate_bpm, None, "bpm", trace)
 
 
 def _pvcs_per_minute(now: _Now) -> Finding | None:

@@ -25,6 +25,9 @@ ORGANISED, ORGANISED_BPM = 0.85, 240.0
 """A wave at least this regular and at most this fast is a tachycardia, any other fibrillation or flutter."""
 WIDE_MS, UNLIKE = 120.0, 0.7
 """A fusion or unknown beat counts as ventricular from this width, if it resembles the normal ones less than this."""
+SMALL, ALIKE = 0.5, 0.2
+"""A beat unlike the normal ones and smaller than this share of them is doubtful, unless its size and width are those of
+the beat before within this share: noise gives such waves where a heart stands still."""
 
 Items = NDArray[Any] | Sequence[np.void]
 
@@ -36,7 +39,7 @@ _UNSURE_CLASSES = (ord("F"), ord("Q"))
 class Beat(msgspec.Struct, array_like=True, frozen=True):
     """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown.
 
-    One that is neither `ventricular` nor like the patient's normal ones is `unlike`.
+    One that resembles the patient's normal beats less than `UNLIKE` is `unlike`.
     """
 
     sample: int
@@ -50,14 +53,17 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
 class State(msgspec.Struct):
     """What is remembered of a bed; positions are samples of the session, -1 where there is none.
 
-    `intervals` are the last ones, in samples, that follow each other without a break.
-    `quiet_since` is the earliest sample from which an absence of beats means something: the session's start, or the
-    end of a time without signal or of fibrillation. `wave_since` to `wave_last` is the evidence of a fibrillatory
-    wave, `organised` how much of it, of late, was a regular one, `waving` that it has been long enough.
+    `sure_at` is the last beat that was not doubtful, `normal_mv` the size of the normal ones; `intervals` are the last
+    ones, in samples, that follow each other without a break. `quiet_since` is the earliest sample from which an absence
+    of beats means something: the session's start, or the end of a time without signal or of fibrillation. `wave_since`
+    to `wave_last` is the evidence of a fibrillatory wave, `organised` how much of it, of late, was a regular one,
+    `waving` that it has been long enough.
     """
 
     end: int = 0
     beats: list[Beat] = []
+    sure_at: int = -1
+    normal_mv: float = 0.0
     intervals: list[int] = []
     ventricular: list[int] = []
     quiet_since: int = 0
@@ -113,11 +119,22 @@ def take_beat(state: State, beat: np.void) -> None:
     ventricular = label == _VENTRICULAR or (label in _UNSURE_CLASSES and unlike and width_ms >= WIDE_MS)
     taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]))
     state.beats = [*state.beats[1 - _KEEP :], taken]
+    if not _is_doubtful(taken, before, state.normal_mv):
+        state.sure_at = sample
+    if not unlike:
+        state.normal_mv += (0.1 if state.normal_mv else 1.0) * (taken.amplitude_mv - state.normal_mv)
     state.intervals = [*state.intervals[1 - _KEEP :], rr] if rr else []
     if ventricular:
         state.ventricular = [*(at for at in state.ventricular if at > sample - 60 * ANALYSIS_HZ), sample]
     elif 0.2 * ANALYSIS_HZ < rr < 2.5 * ANALYSIS_HZ and before is not None and not before.ventricular:
         atrial.take(state.atrial, rr / ANALYSIS_HZ, sample)
+
+
+def _is_doubtful(beat: Beat, before: Beat | None, normal_mv: float) -> bool:
+    if not beat.unlike or beat.amplitude_mv >= SMALL * normal_mv:
+        return False
+    pairs = () if before is None else ((beat.amplitude_mv, before.amplitude_mv), (beat.width_ms, before.width_ms))
+    return not pairs or any(abs(a - b) > ALIKE * max(a, b) for a, b in pairs)
 
 
 def _take_wave(state: State, judgement: np.void, end: int) -> None:

@@ -9,11 +9,13 @@ were fitted on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ecg.resample import ANALYSIS_HZ
 
@@ -52,6 +54,24 @@ _TURN = np.exp(-2j * np.pi * np.arange(_BINS // 2) / _BINS)
 _SWAP = np.array([int(f"{k:08b}"[::-1], 2) for k in range(_BINS)])
 
 
+_in_force = [np.append(WEIGHTS, BIAS)]
+
+
+def in_force() -> NDArray[np.float64]:
+    """Return the weights that judge, and the bias behind them: those above, but for `weighing`."""
+    return _in_force[-1]
+
+
+@contextmanager
+def weighing(weights: ArrayLike, bias: float) -> Iterator[None]:
+    """Judge by other weights for a while, in this process: for a scorer whose weights have not seen a patient."""
+    _in_force.append(np.append(np.asarray(weights, np.float64), bias))
+    try:
+        yield
+    finally:
+        _in_force.pop()
+
+
 class Weighed(NamedTuple):
     """Features of one lead and the log-odds that they give."""
 
@@ -77,8 +97,17 @@ def weigh(window_mv: NDArray[np.float32]) -> Weighed:
     window, features = window_mv.astype(np.float64), np.zeros(len(FEATURES))
     centre, low, high, _ = extent(window)
     size = max(high - low, 1e-3)
-    score = log_odds(window - centre, low - centre, size, features)
+    score = log_odds(window - centre, low - centre, size, features, in_force())
     return Weighed(features, float(score))
+
+
+def describe(window_mv: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return all features of a window of 500 samples at 125 Hz, nothing missing: what weights are fitted to."""
+    features = np.zeros(len(FEATURES))
+    centre, low, high, _ = extent(window_mv)
+    none = np.zeros(len(FEATURES) + 1)
+    log_odds(window_mv - centre, low - centre, max(high - low, 1e-3), features, none)
+    return features
 
 
 @njit(cache=True)
@@ -99,7 +128,7 @@ def extent(window):  # pyright: ignore
 
 
 @njit(cache=True)
-def log_odds(window, low, size, features):  # pyright: ignore
+def log_odds(window, low, size, features, weights):  # pyright: ignore
     """Return the log-odds of a centred window and fill its features, in the order of `FEATURES`.
 
     The spectrum is left out where no spectrum could keep the lead from denying a wave; its features then are the
@@ -110,18 +139,19 @@ def log_odds(window, low, size, features):  # pyright: ignore
     features[2] = _still(window)
     features[3] = _space(window, low, size)
     features[7] = min(max(np.log10(size), -1.0), 0.5)
-    total = _sum(features)
+    total = _sum(features, weights)
     if total < DENIED:
         return total
     features[1], features[5] = _spectrum(window)
-    return _sum(features)
+    return _sum(features, weights)
 
 
 @njit(cache=True)
-def _sum(features):  # pyright: ignore
-    total = BIAS
-    for k in range(WEIGHTS.shape[0]):
-        total += WEIGHTS[k] * features[k]
+def _sum(features, weights):  # pyright: ignore
+    """Weigh the features; the bias stands behind the weights."""
+    total = weights[-1]
+    for k in range(features.shape[0]):
+        total += weights[k] * features[k]
     return total
 
 

@@ -215,3 +215,37 @@ def test_a_snapshot_at_every_step_changes_nothing() -> None:
 def test_asystole_after_fibrillation_is_found() -> None:
     made = steps(heart(("sinus", 10, {}), ("ventricular_fibrillation", 20, {}), ("asystole", 15, {})))
     assert 30 < first_s(made, "asystole") <= 40
+
+
+def with_waves(given: Input, sizes_mv: Sequence[float], widths_ms: Sequence[float], similarity: float) -> Input:
+    """The same input with a wave every 1.2 s from 22 s on, after normal beats of 1 mv."""
+    at = 22 * HZ + 300 * np.arange(len(sizes_mv))
+    waves = as_beats(at, np.full(len(at), ord("N"), np.uint8))
+    waves["amplitude_mv"], waves["width_ms"], waves["similarity"] = sizes_mv, widths_ms, similarity
+    normal = given.beats.copy()
+    normal["amplitude_mv"], normal["width_ms"], normal["similarity"] = 1.0, 90.0, 1.0
+    return given._replace(beats=np.concatenate([normal, waves]))
+
+
+def test_waves_that_noise_gives_do_not_hide_asystole() -> None:
+    given = heart(("sinus", 20, {}), ("asystole", 15, {}))
+    made = steps(with_waves(given, [0.2, 0.4, 0.15, 0.35] * 2, [60.0, 200.0, 120.0, 250.0] * 2, 0.3))
+    assert first_s(made, "asystole") < 25.0
+    finding = next(f for f in made[-1][1].findings if f.condition == "asystole")
+    assert "not counted" in finding.trace
+
+
+@pytest.mark.parametrize(
+    ("sizes_mv", "widths_ms", "similarity"),
+    [
+        ([0.3] * 10, [160.0] * 10, 0.1),
+        ([0.8, 0.6] * 5, [60.0, 200.0] * 5, 0.1),
+        ([0.2, 0.4] * 5, [80.0, 100.0] * 5, 0.9),
+    ],
+    ids=["small but alike", "unlike but large", "small but of the normal shape"],
+)
+def test_other_beats_after_a_pause_are_no_asystole(
+    sizes_mv: list[float], widths_ms: list[float], similarity: float
+) -> None:
+    given = heart(("sinus", 20, {}), ("asystole", 13.5, {}))
+    assert "asystole" not in conditions(steps(with_waves(given, sizes_mv, widths_ms, similarity)))
