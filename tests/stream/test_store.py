@@ -222,6 +222,18 @@ def test_redis_that_was_rolled_back_is_noticed_before_anything_is_written(run) -
     run(story)
 
 
+def test_a_second_publisher_that_is_behind_does_not_disturb_the_first(run) -> None:
+    async def story(redis: Redis) -> None:
+        ahead, behind = await opened(redis), await opened(redis)
+        log = [entry(at, at) for at in range(4)]
+        await ahead.put(log, 4)
+        assert await behind.put(log[:2], 2) == Wrote(0, 2, 0)
+        assert await ahead.put([entry(4, 4)], 5) == Wrote(1, 0, 0)
+        assert await behind.put([*log[2:], entry(4, 4)], 5) == Wrote(0, 3, 0)
+
+    run(story)
+
+
 def test_an_alert_that_comes_again_with_other_bytes_is_a_conflict(run) -> None:
     async def story(redis: Redis) -> None:
         store = await opened(redis)
