@@ -179,6 +179,10 @@ class Alarm:
         """Return the conditions that a board shows, on, acknowledged or latched, worst first."""
         return tuple(name for name in _ORDER if self._stage(name) in _VISIBLE)
 
+    def holding(self) -> tuple[str, ...]:
+        """Return the conditions that hold now and were due, announced or covered, worst first."""
+        return tuple(name for name in _ORDER if self._stage(name) in ("on", "covered", "acknowledged"))
+
     def sounding(self) -> tuple[str, ...]:
         """Return the conditions that sound, worst first: not acknowledged, and in a pause the lethal ones alone."""
         heard = (name for name in _ORDER if self._stage(name) in ("on", "latched"))

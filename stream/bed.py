@@ -302,8 +302,9 @@ class Bed:
         state = self.state
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
         bad = not any(code == Verdict.GOOD for code in state.quality)
+        running = self.setup.weights.get("net") is not None
         changed = self.risk.step(
-            state.now_ns, state.probabilities, state.heart_rate_bpm, self.alarm.active(), bad, bool(state.probabilities)
+            state.now_ns, state.probabilities, state.heart_rate_bpm, self.alarm.holding(), bad, running
         )
         if changed is not None:
             self._risk_changed()
