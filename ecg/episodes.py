@@ -78,7 +78,7 @@ def marked(annotations: Annotations, marks: Sequence[str], rate_hz: float, end_s
     """Return the stretches whose rhythm (`+`) is one of these marks; the last rhythm lasts to the record's end."""
     notes = zip(annotations.samples.tolist(), annotations.symbols.tolist(), annotations.aux, strict=True)
     at = [(sample / rate_hz, aux) for sample, symbol, aux in notes if symbol == "+" and aux.startswith("(")]
-    ends = [first for first, _ in at[1:]] + [end_s]
+    ends = [*(first for first, _ in at), end_s][1:]
     return union([(first, end) for (first, aux), end in zip(at, ends, strict=True) if aux in marks])
 
 
