@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from structlog.dev import plain_traceback
+from structlog.tracebacks import ExceptionDictTransformer
 
 from stream.health import Health
 from stream.settings import Settings
@@ -30,11 +32,10 @@ def configure_logs(form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    shown = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    )
+    shown: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
+    if form == "json":
+        without_locals = ExceptionDictTransformer(show_locals=False)  # what a frame holds is a patient's
+        shown = [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
