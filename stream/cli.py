@@ -86,7 +86,7 @@ def demo(
 ) -> None:
     """Run the main job, end to end: devices, Kafka, workers, Redis, and a board in this terminal."""
     from stream.demo import Wanted, run
-    from stream.records import demo_folder
+    from stream.demo_records import demo_folder
 
     settings = read_settings()
     wanted = Wanted(beds, seconds, speed, json, picture)
@@ -375,11 +375,13 @@ def records_get(
     base: Annotated[str, typer.Option("--from", help="Address of PhysioNet's files, or of a mirror.")] = PHYSIONET,
 ) -> None:
     """Bring a set from PhysioNet: what is here already and whole is not fetched again."""
+    from stream.demo_records import demo_records
     from stream.records import get
 
     settings = read_settings()
     folder = to or settings.records or settings.cache / "records"
-    for got in get(name, folder, lambda line: print(line, file=sys.stderr, flush=True), base):
+    sets = demo_records() if name == "demo" else {name: None}
+    for got in get(sets, folder, lambda line: print(line, file=sys.stderr, flush=True), base):
         print(f"{got.folder}: {got.files} files, each with the sha256 of the server's list; {got.fetched} came now")
 
 

@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 
 from stream.record_sets import PHYSIONET, PHYSIONET_CITATION, SETS, RecordSet
 
-DEMO = "demo"
-"""What `get` calls the records of the demo's stories, a few of several sets."""
 LIST = "SHA256SUMS.txt"
 PART = ".part"
 AT_ONCE = 2
@@ -72,21 +70,16 @@ def missing(name: str) -> str:
     return f"{name} is not there: `vigil records get {name} --to DIR` brings it from PhysioNet into DIR/{name}"
 
 
-def demo_folder(cache: Path) -> Path | None:
-    """Return the folder to which `get` brings the demo's records unless told otherwise, once something is there."""
-    folder = cache / "records"
-    return folder if any(folder.glob("*/*.hea")) else None
-
-
-def get(name: str, to: Path, say: Say, base: str = PHYSIONET) -> list[Got]:
-    """Bring a set, or the demo's records, from PhysioNet; what is here already and whole is not fetched again.
+def get(sets: Mapping[str, Collection[str] | None], to: Path, say: Say, base: str = PHYSIONET) -> list[Got]:
+    """Bring sets from PhysioNet; what is here already and whole is not fetched again.
 
     Parameters
     ----------
-    name : str
-        A set of `stream.record_sets.SETS`, or `demo`.
+    sets : mapping of str to collection of str, or None
+        Sets of `stream.record_sets.SETS`, each with the records that are wanted, as their path in the set's folder
+        without extension; None is all of it.
     to : Path
-        Folder of sets; the set lies in a folder of its own under it.
+        Folder of sets; each lies in a folder of its own under it.
     say : callable
         Takes lines of progress, about one a second.
     base : str
@@ -100,21 +93,9 @@ def get(name: str, to: Path, say: Say, base: str = PHYSIONET) -> list[Got]:
         The server cannot be reached, lacks the set or a file of it, or gives another file than it lists. Files that
         came whole stay, and the next call goes on with the others.
     """
-    chosen = _demo() if name == DEMO else {name: None}
-    if unknown := set(chosen) - set(SETS):
+    if unknown := set(sets) - set(SETS):
         raise ValueError(f"set must be demo or one of {', '.join(SETS)}, got {min(unknown)!r}")
-    return [_get(SETS[one], names, to, say, base) for one, names in chosen.items()]
-
-
-def _demo() -> dict[str, Collection[str] | None]:
-    """Return the records of which the demo tells its stories, by set."""
-    from simulators.story import PLOTS
-
-    names: dict[str, Collection[str] | None] = {}
-    for cut in (cut for plot in PLOTS for cut in plot.cuts):
-        one, _, record = cut.record.partition("/")
-        names[one] = {*(names.get(one) or ()), record}
-    return names
+    return [_get(SETS[name], names, to, say, base) for name, names in sets.items()]
 
 
 def _get(one: RecordSet, names: Collection[str] | None, to: Path, say: Say, base: str) -> Got:

@@ -20,8 +20,9 @@ from ecg import record
 from simulators.story import PLOTS
 from stream import records
 from stream.cli import app
+from stream.demo_records import demo_folder, demo_records
 from stream.record_sets import SETS
-from stream.records import count, demo_folder, get, missing, table, wanted
+from stream.records import count, get, missing, table, wanted
 
 ATR = b"\x00\x70\x00\x00"  # an N at sample 0, and the end
 
@@ -217,7 +218,7 @@ def test_every_set_has_a_layout_to_be_tried_on() -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_comes_whole_and_lies_as_scorers_and_simulators_expect(server: Server, tmp_path: Path, name: str) -> None:
     said: list[str] = []
-    (got,) = get(name, tmp_path / "to", said.append, server.base)
+    (got,) = get({name: None}, tmp_path / "to", said.append, server.base)
     assert lying(tmp_path / "to") == {f"{name}/{file}" for file in HERE[name]}
     assert not list((tmp_path / "to").glob(".*"))
     derived = {"REFERENCE.csv"} if name == "cinc2011" else set()
@@ -227,7 +228,7 @@ def test_a_set_comes_whole_and_lies_as_scorers_and_simulators_expect(server: Ser
 
 @pytest.mark.parametrize("name", [name for name in SETS if name != "ltafdb"])
 def test_records_in_the_formats_of_physionet_are_read(server: Server, tmp_path: Path, name: str) -> None:
-    get(name, tmp_path, no_one, server.base)
+    get({name: None}, tmp_path, no_one, server.base)
     headers = sorted((tmp_path / name).rglob("*.hea"))
     assert headers
     for path in headers:
@@ -244,20 +245,20 @@ def test_the_least_count_of_format_212_is_a_missing_sample(tmp_path: Path) -> No
 
 
 def test_the_training_set_of_2017_is_not_taken_from_the_validation_set(server: Server, tmp_path: Path) -> None:
-    get("cinc2017", tmp_path, no_one, server.base)
+    get({"cinc2017": None}, tmp_path, no_one, server.base)
     assert record.read(tmp_path / "cinc2017/A00001").comments == ()
     assert (tmp_path / "cinc2017/REFERENCE.csv").read_text() == "A00001,N\n"
 
 
 def test_the_classes_of_2011_become_one_table(server: Server, tmp_path: Path) -> None:
-    get("cinc2011", tmp_path, no_one, server.base)
+    get({"cinc2011": None}, tmp_path, no_one, server.base)
     assert (tmp_path / "cinc2011/REFERENCE.csv").read_text() == "1002603,unacceptable\n1002867,acceptable\n"
 
 
 def test_what_is_whole_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     server.asked.clear()
-    (got,) = get("mitdb", tmp_path, no_one, server.base)
+    (got,) = get({"mitdb": None}, tmp_path, no_one, server.base)
     assert (got.files, got.fetched, got.n_bytes, server.gets()) == (6, 0, 0, [])
 
 
@@ -265,10 +266,10 @@ def test_what_is_whole_is_not_fetched_again(server: Server, tmp_path: Path) -> N
 def test_a_file_that_is_broken_here_is_fetched_again_and_no_other(
     server: Server, tmp_path: Path, damage: bytes
 ) -> None:
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     (tmp_path / "mitdb/100.dat").write_bytes(damage)
     server.asked.clear()
-    assert get("mitdb", tmp_path, no_one, server.base)[0].fetched == 1
+    assert get({"mitdb": None}, tmp_path, no_one, server.base)[0].fetched == 1
     assert server.gets() == ["mitdb/1.0.0/100.dat"]
     assert (tmp_path / "mitdb/100.dat").read_bytes() == LAYOUT["mitdb/1.0.0"]["100.dat"]
 
@@ -278,13 +279,13 @@ def test_a_file_that_comes_with_another_hash_is_told_once_the_others_are_here(se
     with pytest.raises(
         ConnectionError, match=r"^mitdb: 100\.dat came twice with another sha256 than the server lists$"
     ):
-        get("mitdb", tmp_path, no_one, server.base)
+        get({"mitdb": None}, tmp_path, no_one, server.base)
     assert lying(tmp_path / "mitdb") == HERE["mitdb"] - {"100.dat"}
 
 
 def test_a_connection_that_breaks_midway_is_tried_again(server: Server, tmp_path: Path) -> None:
     server.broken["100.dat"] = records.TRIES - 1
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     assert lying(tmp_path / "mitdb") == HERE["mitdb"]
     assert server.gets().count("mitdb/1.0.0/100.dat") == records.TRIES
 
@@ -292,12 +293,12 @@ def test_a_connection_that_breaks_midway_is_tried_again(server: Server, tmp_path
 def test_after_a_line_that_stays_broken_the_next_call_fetches_the_rest_alone(server: Server, tmp_path: Path) -> None:
     server.broken["201.dat"] = records.TRIES
     with pytest.raises(ConnectionError, match=r"^mitdb/1\.0\.0/201\.dat cannot be fetched \([^\n]*from there$"):
-        get("mitdb", tmp_path, no_one, server.base)
+        get({"mitdb": None}, tmp_path, no_one, server.base)
     before = lying(tmp_path / "mitdb")
     assert "201.dat" not in before
     assert "100.dat" in before
     server.asked.clear()
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     assert lying(tmp_path / "mitdb") == HERE["mitdb"]
     assert {Path(path).name for path in server.gets()} == HERE["mitdb"] - before
 
@@ -307,25 +308,25 @@ def test_the_part_of_a_file_that_an_end_midway_left_is_gone_on_with(server: Serv
     part = tmp_path / records.PART / "mitdb/100.dat"
     part.parent.mkdir(parents=True)
     part.write_bytes(whole[:100])
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     assert ("GET", "mitdb/1.0.0/100.dat", "bytes=100-") in server.asked
     assert (tmp_path / "mitdb/100.dat").read_bytes() == whole
     part.parent.mkdir(parents=True)
     part.write_bytes(b"\xff" * 100)
     (tmp_path / "mitdb/100.dat").unlink()
-    get("mitdb", tmp_path, no_one, server.base)
+    get({"mitdb": None}, tmp_path, no_one, server.base)
     assert (tmp_path / "mitdb/100.dat").read_bytes() == whole
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path, server: Server) -> None:
     with pytest.raises(ConnectionError, match=r"^mitdb/1\.0\.0/SHA256SUMS\.txt cannot be fetched \([^\n]*$"):
-        get("mitdb", tmp_path, no_one, "http://127.0.0.1:9/")
+        get({"mitdb": None}, tmp_path, no_one, "http://127.0.0.1:9/")
 
 
 def test_a_server_without_the_set_is_asked_once(server: Server, tmp_path: Path) -> None:
     (server.folder / "mitdb/1.0.0" / records.LIST).unlink()
     with pytest.raises(ConnectionError, match="404"):
-        get("mitdb", tmp_path, no_one, server.base)
+        get({"mitdb": None}, tmp_path, no_one, server.base)
     assert len(server.asked) == 1
 
 
@@ -333,7 +334,7 @@ def test_a_list_without_a_kind_of_file_that_the_set_has_is_an_error(server: Serv
     files = LAYOUT["challenge-2015/1.0.0"]
     server.put("challenge-2015/1.0.0", {name: files[name] for name in files if "ALARMS" not in name})
     with pytest.raises(ConnectionError, match=r"names no file like .*ALARMS"):
-        get("cinc2015", tmp_path, no_one, server.base)
+        get({"cinc2015": None}, tmp_path, no_one, server.base)
 
 
 @pytest.mark.parametrize("form", ["{} {}\n", "{}  {}\n", "{} *{}\n"])
@@ -345,13 +346,13 @@ def test_a_list_of_checksums_is_read_in_each_form_that_sha256sum_knows(form: str
 
 def test_a_set_that_does_not_exist_is_a_wrong_use() -> None:
     with pytest.raises(ValueError, match=r"^set must be demo or one of mitdb, .*, got 'mitbd'$"):
-        get("mitbd", Path("none"), no_one)
+        get({"mitbd": None}, Path("none"), no_one)
 
 
 def test_a_folder_that_cannot_be_made_is_a_wrong_use(tmp_path: Path) -> None:
     (tmp_path / "to").write_text("a file")
     with pytest.raises(ValueError, match="to must be a folder that can be written"):
-        get("mitdb", tmp_path / "to", no_one)
+        get({"mitdb": None}, tmp_path / "to", no_one)
 
 
 def test_the_demo_brings_every_record_of_its_stories_and_no_other(server: Server, tmp_path: Path) -> None:
@@ -367,21 +368,11 @@ def test_the_demo_brings_every_record_of_its_stories_and_no_other(server: Server
                 files |= mat("training/" + (f"{path[:3]}/" if name == "cinc2017" else ""), path)
         if files:
             server.put(one.project, LAYOUT[one.project] | files)
-    got = get("demo", tmp_path / "to", no_one, server.base)
+    got = get(demo_records(), tmp_path / "to", no_one, server.base)
     headers = {path.removesuffix(".hea") for path in lying(tmp_path / "to") if path.endswith(".hea")}
     assert headers == cuts
     assert {one.folder.name for one in got} == {cut.partition("/")[0] for cut in cuts}
     assert not list((tmp_path / "to").rglob("*.csv"))
-
-
-def test_the_demo_finds_what_was_brought_to_the_cache(tmp_path: Path) -> None:
-    assert demo_folder(tmp_path) is None
-    (tmp_path / "records/.part/mitdb").mkdir(parents=True)
-    (tmp_path / "records/.part/mitdb/100.hea").touch()
-    assert demo_folder(tmp_path) is None
-    (tmp_path / "records/mitdb").mkdir()
-    (tmp_path / "records/mitdb/100.hea").touch()
-    assert demo_folder(tmp_path) == tmp_path / "records"
 
 
 def test_the_table_names_each_set_with_licence_citation_and_what_is_here(tmp_path: Path) -> None:
