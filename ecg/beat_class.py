@@ -60,7 +60,10 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
     count = s.template[template].count if template >= 0 else 0
     f[3] = like if count >= 3 else 0.0
     f[16] = s.template[template].early if template >= 0 and like > JOIN else 0.0
-    f[15] = s.template[template].share if template >= 0 and like > JOIN else 0.0
+    f[15] = 0.0
+    if template >= 0 and like > JOIN:
+        t = s.template[template]
+        f[15] = t.share if t.ventricular < 0.5 or t.interval > 150.0 else 0.0
     f[4], f[5], f[6], f[7], f[8], f[9] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if s.dominant >= 0:
         t = s.template[s.dominant]
@@ -125,13 +128,15 @@ def remember(s, k, f, m, odds):
     t.steep += gain * (m[1] - t.steep)
     t.width_ms += gain * (m[2] - t.width_ms)
     t.mass_ms += gain * (m[4] - t.mass_ms)
+    t.interval += gain * (min(f[21], 2.0) * 250.0 - t.interval)
     t.early += gain * ((1.0 if f[12] < -0.12 else 0.0) - t.early)
     t.ventricular += gain * ((1.0 if odds > 0.0 else 0.0) - t.ventricular)
     best, most = s.dominant, -1.0
     for j in range(TEMPLATES):
         c = s.template[j]
-        slow = s.interval > 150 or c.mass_ms < 82.0 or c.count >= 60
-        if c.count >= 3 and slow:
+        slow = c.interval > 150.0  # below 100 bpm
+        ordinary = c.ventricular < 0.5 and (c.mass_ms < 82.0 or c.count >= 60)
+        if c.count >= 3 and (slow or ordinary):
             score = c.share * (1.0 - 0.8 * c.early) * (1.0 - 0.9 * c.ventricular) / max(c.mass_ms, 30.0)
             score *= 1.5 if j == s.dominant else 1.0
             if score > most:

@@ -114,6 +114,7 @@ TEMPLATE = np.dtype(
         ("steep", "f4"),
         ("width_ms", "f4"),
         ("mass_ms", "f4"),
+        ("interval", "f4"),  # from the beat before, samples
         ("early", "f4"),  # how often, of late, its beats came early
         ("ventricular", "f4"),  # how often they were called so
         ("shape", "f4", (SHAPE_LEADS, POINTS)),
