@@ -126,7 +126,7 @@ class Pipeline:
             work = {bed: todo for bed, todo in work.items() if todo.heard}
         alerts.sort(key=lambda item: item[:3])
         out.alerts.extend((key, value) for *_, key, value in alerts)
-        self._snapshots({record.partition for record in records}, out)
+        self._snapshots({record.partition: record.offset for record in records}, out)
         return out
 
     def restore(self, partition: int, snapshots: Mapping[bytes, bytes]) -> int | None:
@@ -310,12 +310,16 @@ class Pipeline:
                 seen.setdefault(bed, []).append((end, answer))
         return seen
 
-    def _snapshots(self, partitions: set[int], out: Out) -> None:
-        """Add the snapshots that are due; a partition's own comes last, so that it never covers an unknown device."""
+    def _snapshots(self, partitions: Mapping[int, int], out: Out) -> None:
+        """Add the snapshots that are due of partitions, each fed up to an offset.
+
+        A partition's own comes last, so that it never covers an unknown device; after a restore it may be ahead of
+        what has been fed again, and a device may be ahead of both.
+        """
         for (partition, _), bed in self._beds.items():
             if partition not in partitions:
                 continue
-            bed.state.covers = self._partitions[partition].covers
+            bed.state.covers = max(bed.state.covers, partitions[partition])
             due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due()
             if due or checkpoint_due:
                 kept = bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
