@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -22,10 +23,12 @@ from aiokafka.structs import ConsumerRecord
 from ecg.alert import Alert, decode_alert
 from ecg.clinical import Settings
 from ecg.frame import Admit, Command, Input, Setup, Tick, encode
+from ecg.record import read, write_signals
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from simulators.schedule import Segment
 from stream import topics
+from stream.analyze import analyze, frames
 from stream.child import free_port
 from stream.client import put_weights, read_alerts, read_beds, send_command, send_setup
 from stream.embedded import Services
@@ -286,3 +289,29 @@ def test_a_worker_without_kafka_says_so_in_one_line_and_ends_with_3(tmp_path: Pa
     assert worker.process is not None
     assert worker.process.wait(DEADLINE_S) == 3
     assert worker.log.read_text().splitlines()[-1].endswith("does not answer")
+
+
+def without_the_cutting(alert: Alert) -> Alert:
+    """Leave out of an alert what the cutting of the log decides."""
+    source = msgspec.structs.replace(alert.source, partition=0, first_offset=0, last_offset=0)
+    return msgspec.structs.replace(alert, source=source, decided_ns=0, chain="", ordinal=0)
+
+
+def test_a_record_gives_the_same_alerts_through_kafka_as_through_vigil_analyze(
+    ward: Ward, told: dict[str, bytes], tmp_path: Path
+) -> None:
+    heart = Heart(VT, ("II", "V1"), 250.0, seed=9)
+    write_signals(tmp_path / "story", ["II", "V1"], heart.samples(0, SECONDS * 250), 250.0)
+    recording = read(tmp_path / "story")
+    expected = analyze(recording, load_nets("shipped"), device="recorded", t0_ns=T0_NS).alerts
+
+    async def through_kafka() -> list[Alert]:
+        async with producing(ward.kafka) as producer:
+            for frame in frames(recording, "recorded", T0_NS, frame_s=0.4):
+                await durable(producer, [Send(topics.INPUT, b"recorded", encode(frame))])
+        await ward.caught_up()
+        return [alert for alert in await ward.on_redis() if alert.device == "recorded"]
+
+    got = asyncio.run(through_kafka())
+    assert [a.condition for a in expected].count("ventricular_tachycardia") >= 1
+    assert [without_the_cutting(a) for a in got] == [without_the_cutting(a) for a in expected]
