@@ -227,6 +227,32 @@ def test_the_bed_shows_what_its_device_last_gave(ward: Ward, told: dict[str, byt
     asyncio.run(story())
 
 
+def without_the_cutting(alert: Alert) -> Alert:
+    """Leave out of an alert what the cutting of the log decides."""
+    source = msgspec.structs.replace(alert.source, partition=0, first_offset=0, last_offset=0)
+    return msgspec.structs.replace(alert, source=source, decided_ns=0, chain="", ordinal=0)
+
+
+def test_a_record_gives_the_same_alerts_through_kafka_as_through_vigil_analyze(
+    ward: Ward, told: dict[str, bytes], tmp_path: Path
+) -> None:
+    heart = Heart(VT, ("II", "V1"), 250.0, seed=9)
+    write_signals(tmp_path / "story", ["II", "V1"], heart.samples(0, SECONDS * 250), 250.0)
+    recording = read(tmp_path / "story")
+    expected = analyze(recording, load_nets("shipped"), device="recorded", t0_ns=T0_NS).alerts
+
+    async def through_kafka() -> list[Alert]:
+        async with producing(ward.kafka) as producer:
+            for frame in frames(recording, "recorded", T0_NS, frame_s=0.4):
+                await durable(producer, [Send(topics.INPUT, b"recorded", encode(frame))])
+        await ward.caught_up()
+        return [alert for alert in await ward.on_redis() if alert.device == "recorded"]
+
+    got = asyncio.run(through_kafka())
+    assert [a.condition for a in expected].count("ventricular_tachycardia") >= 1
+    assert [without_the_cutting(a) for a in got] == [without_the_cutting(a) for a in expected]
+
+
 def test_a_worker_killed_in_an_episode_loses_no_alert_and_doubles_none(ward: Ward, told: dict[str, bytes]) -> None:
     """Killed twice while all beds are in VT or asystole; the pure pipeline over the same log is what must come."""
     scripts = {f"killed-{at}": (VT, FLAT)[at % 2] for at in range(8)}
@@ -289,29 +315,3 @@ def test_a_worker_without_kafka_says_so_in_one_line_and_ends_with_3(tmp_path: Pa
     assert worker.process is not None
     assert worker.process.wait(DEADLINE_S) == 3
     assert worker.log.read_text().splitlines()[-1].endswith("does not answer")
-
-
-def without_the_cutting(alert: Alert) -> Alert:
-    """Leave out of an alert what the cutting of the log decides."""
-    source = msgspec.structs.replace(alert.source, partition=0, first_offset=0, last_offset=0)
-    return msgspec.structs.replace(alert, source=source, decided_ns=0, chain="", ordinal=0)
-
-
-def test_a_record_gives_the_same_alerts_through_kafka_as_through_vigil_analyze(
-    ward: Ward, told: dict[str, bytes], tmp_path: Path
-) -> None:
-    heart = Heart(VT, ("II", "V1"), 250.0, seed=9)
-    write_signals(tmp_path / "story", ["II", "V1"], heart.samples(0, SECONDS * 250), 250.0)
-    recording = read(tmp_path / "story")
-    expected = analyze(recording, load_nets("shipped"), device="recorded", t0_ns=T0_NS).alerts
-
-    async def through_kafka() -> list[Alert]:
-        async with producing(ward.kafka) as producer:
-            for frame in frames(recording, "recorded", T0_NS, frame_s=0.4):
-                await durable(producer, [Send(topics.INPUT, b"recorded", encode(frame))])
-        await ward.caught_up()
-        return [alert for alert in await ward.on_redis() if alert.device == "recorded"]
-
-    got = asyncio.run(through_kafka())
-    assert [a.condition for a in expected].count("ventricular_tachycardia") >= 1
-    assert [without_the_cutting(a) for a in got] == [without_the_cutting(a) for a in expected]
