@@ -54,6 +54,12 @@ STARTED = time.monotonic()
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Records = Annotated[Path | None, typer.Option("--records", help="Folder of record sets; else VIGIL_RECORDS.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", exists=True, file_okay=False)]
+Decisions = Annotated[Path | None, typer.Option("--decisions", help="Write a line a record here, as NDJSON.")]
+Worst = Annotated[int, typer.Option("--worst", min=0, help="Name this many records that cost most.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the strips of those into this folder, as SVG.")]
+CrossValidate = Annotated[
+    bool, typer.Option("--cross-validate", help="Train what is learned without each fold's patients.")
+]
 By = Annotated[str, typer.Option("--by", help="Who asks: a pseudonym of the staff.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 Ward = Annotated[str | None, typer.Option("--ward", help="One ward; else all of them.")]
@@ -327,11 +333,25 @@ def check(
 
 
 @evaluate_app.command("ec57")
-def evaluate_ec57(data: Data, json: Json = False) -> None:
-    """Beats against the reference annotations of a set, after ANSI/AAMI EC57."""
-    from stream.evaluate import beats
+def evaluate_ec57(
+    data: Data,
+    json: Json = False,
+    test: Annotated[
+        str | None, typer.Option("--test", help="Score these annotation files instead: ANNOTATOR or FOLDER/ANNOTATOR.")
+    ] = None,
+    noise: Annotated[Literal["em", "ma", "bw"] | None, typer.Option("--noise", help="Mix this noise in.")] = None,
+    snr_db: Annotated[float, typer.Option("--snr-db", help="Signal-to-noise ratio while it is noisy.")] = 6.0,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    peer: Annotated[list[str] | None, typer.Option("--peer", help="sleepecg or neurokit2, scored beside.")] = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Beats, runs and episodes against the reference annotations of a set, after ANSI/AAMI EC57."""
+    from stream.evaluate.ec57 import Wanted, evaluate
 
-    raise SystemExit(beats(data, json))
+    wanted = Wanted(data, json, test, noise, snr_db, decisions, worst, plot, tuple(peer or ()), cross_validate)
+    raise SystemExit(evaluate(wanted))
 
 
 @bench_app.command("pipeline")

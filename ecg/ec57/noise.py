@@ -1,7 +1,7 @@
 """Noise stress test: noise is mixed into a record in turns of two minutes, as `nst` does.
 
-The signal-to-noise ratio is that of `nst` (Moody, Muldrow and Mark, Computers in Cardiology 1984): an amplitude a of the
-QRS complexes from peak to peak, and a root mean square r of the noise, 10 log10((a^2 / 8) / r^2) dB. Deviations: a
+The signal-to-noise ratio is that of `nst` (Moody, Muldrow and Mark, Computers in Cardiology 1984): an amplitude a of
+the QRS complexes from peak to peak, and a root mean square r of the noise, 10 log10((a^2 / 8) / r^2) dB. Deviations: a
 is that of the complexes before each noisy stretch, not of the record's first 300; and only the second half of the noise
 is used, since the first is for training.
 """
