@@ -354,6 +354,23 @@ def evaluate_ec57(
     raise SystemExit(evaluate(wanted))
 
 
+@evaluate_app.command("challenge2015")
+def evaluate_challenge2015(
+    data: Data,
+    json: Json = False,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Which alarms of an intensive care unit our own would have kept: the score of the 2015 challenge."""
+    from stream.evaluate.challenge2015 import evaluate
+
+    raise SystemExit(
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+    )
+
+
 @bench_app.command("pipeline")
 def bench_pipeline(
     beds: Annotated[int, typer.Option(min=1, help="Beds to begin with.")] = 500,

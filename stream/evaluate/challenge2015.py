@@ -1,0 +1,271 @@
+"""`vigil evaluate challenge2015`: which alarms of the 2015 challenge our own monitor would have kept.
+
+Each record, the last minutes before a monitor's alarm, goes through the ward's pipeline with the challenge's
+definitions, from its first sample to its last; the last frame ends the session, so that what the filters still hold is
+heard, without padding. An alarm is kept if one of ours that answers for its type has its event in the last ten seconds
+(`ecg.challenge2015`). Each record runs twice, with its pulse signals and without them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg import challenge2015 as challenge
+from ecg import estimate
+from ecg.challenge2015 import Alarm, Counts
+from ecg.episodes import Span, spans
+from ecg.record import Record, read
+from stream.analyze import EPOCH_NS, Analyzed, analyze
+from stream.evaluate import run
+from stream.evaluate.strip import Band, draw
+
+PULSE = ("pleth", "abp")
+SHOWN_S = 20.0
+"""Seconds before the monitor's alarm that a drawn strip shows."""
+DRAWN = 10
+"""Strips that are drawn where nobody says how many."""
+
+NOTES = (
+    "records are not tied to patients in this set: intervals are by bootstrap over records",
+    "no learned part of the pipeline has seen a record of this set",
+)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided on one alarm, and what is true.
+
+    `event` is the alarm of ours that kept it, with the pulse signals and (`event_ecg_only`) without them; `ours` are
+    all that were on in the last ten seconds.
+    """
+
+    record: str
+    kind: str
+    true: bool
+    end_s: float
+    event: Span | None
+    event_ecg_only: Span | None
+    ours: tuple[Span, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the alarm is kept."""
+        return self.event is not None
+
+    @property
+    def kept_ecg_only(self) -> bool:
+        """Whether it is kept by the ECG alone."""
+        return self.event_ecg_only is not None
+
+    @property
+    def cost(self) -> float:
+        """What the decision takes from the score, in alarms."""
+        return 0.0 if self.kept == self.true else challenge.COST if self.true else 1.0
+
+
+def without_pulse(recording: Record) -> Record:
+    """Return a record without its pulse signals."""
+    rows = [row for row, lead in enumerate(recording.leads) if lead.kind not in PULSE]
+    leads = tuple(recording.leads[row] for row in rows)
+    return dataclasses.replace(recording, leads=leads, counts=np.ascontiguousarray(recording.counts[rows]))
+
+
+def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
+    """Run one record with and without its pulse signals, and decide on its alarm.
+
+    The truth is the set's `ALARMS`, or the header's comments where that names no such record.
+
+    Raises
+    ------
+    ValueError
+        If neither says what the alarm was.
+    """
+    recording = read(path)
+    alarm = alarms.get(path.name) or _from_comments(recording)
+    ours = _alarms(recording)
+    alone = _alarms(without_pulse(recording))
+    end_s = recording.duration_s
+    event, ecg_only = (challenge.event(alarm.kind, each, end_s) for each in (ours, alone))
+    late = tuple(span for span in ours if span.last_s >= end_s - challenge.LAST_S)
+    return Decision(path.name, alarm.kind, alarm.true, end_s, event, ecg_only, late)
+
+
+def evaluate(
+    data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
+) -> int:
+    """Score every record of a folder like `cinc2015` and print the figures; returns the exit status."""
+    listed = data / "ALARMS"
+    alarms = {alarm.record: alarm for alarm in challenge.read_alarms(listed.read_text())} if listed.exists() else {}
+    names = sorted({*alarms, *(header.stem for header in data.glob("*.hea"))})
+    found = run.over([data / name for name in names], partial(decide, alarms=alarms))
+    made = sorted(found.results.values(), key=lambda each: each.record)
+    if decisions is not None:
+        decisions.write_bytes(b"".join(msgspec.json.encode(_line(each)) + b"\n" for each in made))
+    costly = sorted((each for each in made if each.cost), key=lambda each: (-each.cost, each.record))
+    if plot is not None:
+        plot.mkdir(parents=True, exist_ok=True)
+        for each in costly[: worst or DRAWN]:
+            _plot(data, each, plot)
+    report = _report(made, found.failed, costly[:worst], cross_validate)
+    print(msgspec.json.encode(report).decode() if json else _text(report))
+    return 0 if made else 2
+
+
+def figures(made: Sequence[Decision]) -> tuple[dict[str, float | None], dict[str, tuple[float, float] | None]]:
+    """Return the figures by name, and their intervals."""
+    values: dict[str, float | None] = {}
+    intervals: dict[str, tuple[float, float] | None] = {}
+
+    def add(name: str, chosen: Sequence[Decision], statistic: estimate.Statistic, ecg_only: bool = False) -> None:
+        rows = np.array([challenge.count([_pair(each, ecg_only)]) for each in chosen], np.float64).reshape(-1, 4)
+        values[name] = _rounded(float(statistic(rows.sum(axis=0)[None])[0]))
+        intervals[name] = estimate.interval(rows, statistic)
+
+    for suffix, ecg_only in (("", False), ("_ecg_only", True)):
+        add(f"score{suffix}", made, challenge.score, ecg_only)
+        add(f"tpr{suffix}", made, _tpr, ecg_only)
+        add(f"tnr{suffix}", made, _tnr, ecg_only)
+    for kind in challenge.KINDS:
+        chosen = [each for each in made if each.kind == kind]
+        for name, statistic in _STATISTICS.items():
+            add(f"{name}_{challenge.SHORT.get(kind, kind)}", chosen, statistic)
+    return values, intervals
+
+
+def _tpr(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return estimate.percent(counts[:, 0], counts[:, 0] + counts[:, 2])
+
+
+def _tnr(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return estimate.percent(counts[:, 3], counts[:, 3] + counts[:, 1])
+
+
+_STATISTICS: dict[str, estimate.Statistic] = {"score": challenge.score, "tpr": _tpr, "tnr": _tnr}
+
+
+def _pair(decision: Decision, ecg_only: bool) -> tuple[bool, bool]:
+    return decision.true, decision.kept_ecg_only if ecg_only else decision.kept
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 2) if np.isfinite(value) else None
+
+
+def _from_comments(recording: Record) -> Alarm:
+    """Read what the header says: a line with the type, and one with `True alarm` or `False alarm`."""
+    said = [comment.strip().lower() for comment in recording.comments]
+    kinds = [kind for kind in said if kind in challenge.KINDS]
+    truths = [line.startswith("true") for line in said if line in ("true alarm", "false alarm")]
+    if len(kinds) != 1 or len(truths) != 1:
+        raise ValueError(f"{recording.name}: neither ALARMS nor the header says what the alarm was")
+    return Alarm(recording.name, kinds[0], truths[0])
+
+
+def _analyzed(recording: Record) -> Analyzed:
+    return analyze(recording, {}, settings=challenge.SETTINGS)
+
+
+def _alarms(recording: Record) -> list[Span]:
+    return spans(_analyzed(recording).alerts, EPOCH_NS, recording.duration_s)
+
+
+def _line(decision: Decision) -> dict[str, Any]:
+    """Return what `--decisions` writes of a record."""
+    return {
+        "record": decision.record,
+        "kind": decision.kind,
+        "true": decision.true,
+        "kept": decision.kept,
+        "kept_ecg_only": decision.kept_ecg_only,
+        "cost": decision.cost,
+        "end_s": decision.end_s,
+        "event": decision.event and decision.event._asdict(),
+        "ours": [span._asdict() for span in decision.ours],
+    }
+
+
+def _report(
+    made: Sequence[Decision], failed: dict[str, str], costly: Sequence[Decision], cross_validate: bool
+) -> dict[str, Any]:
+    values, intervals = figures(made)
+    counts = {
+        kind: challenge.count([_pair(each, False) for each in made if each.kind == kind]) for kind in challenge.KINDS
+    }
+    return {
+        "figures": {**values, "records": len(made), "records_failed": len(failed)},
+        "intervals": intervals,
+        "counts": counts,
+        "true_alarms_withheld": _by_kind(each for each in made if each.true and not each.kept),
+        "withheld_by_pulse": _by_kind(each for each in made if each.true and each.kept_ecg_only and not each.kept),
+        "worst": [_line(each) for each in costly],
+        "failed": failed,
+        "notes": [*NOTES, *([_NOTHING_TO_LEAVE_OUT] if cross_validate else [])],
+    }
+
+
+_NOTHING_TO_LEAVE_OUT = "--cross-validate leaves nothing out: these figures are out of fold already"
+
+
+def _by_kind(decisions: Iterable[Decision]) -> dict[str, list[str]]:
+    chosen = list(decisions)
+    return {kind: [each.record for each in chosen if each.kind == kind] for kind in challenge.KINDS}
+
+
+def _text(report: dict[str, Any]) -> str:
+    values = report["figures"]
+    lines = [f"{'alarms of':>26}   true kept  false kept   score                 TPR    TNR"]
+    for kind, counts in report["counts"].items():
+        lines.append(_row(report, kind, counts, f"_{challenge.SHORT.get(kind, kind)}"))
+    every = Counts(*np.sum(list(report["counts"].values()), axis=0).tolist())
+    lines.append(_row(report, "all, ECG and pulse", every, ""))
+    alone = {name: _number(values[f"{name}_ecg_only"]) for name in _STATISTICS}
+    lines.append(f"{'all, ECG alone':>26}   score {alone['score']}  TPR {alone['tpr']}  TNR {alone['tnr']}")
+    if values["score"] == values["score_ecg_only"]:
+        lines.append(f"{'':>26}   the pulse changes no decision here")
+    for kind, names in report["true_alarms_withheld"].items():
+        by_pulse = report["withheld_by_pulse"][kind]
+        lines.append(f"true alarms withheld, {kind}: {len(names)} {' '.join(names)} ({len(by_pulse)} by the pulse)")
+    lines += [_worst(each) for each in report["worst"]]
+    lines += [f"{name}: not scored: {reason}" for name, reason in report["failed"].items()]
+    return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
+
+
+def _row(report: dict[str, Any], title: str, counts: Counts, suffix: str) -> str:
+    between = report["intervals"][f"score{suffix}"]
+    low_high = "({:.1f}-{:.1f})".format(*between) if between else ""
+    score, tpr, tnr = (_number(report["figures"][f"{name}{suffix}"]) for name in _STATISTICS)
+    return (
+        f"{title:>26}   {counts.tp:4}/{counts.tp + counts.fn:<4}  {counts.fp:4}/{counts.fp + counts.tn:<4}"
+        f"  {score:>7} {low_high:<12}  {tpr:>6} {tnr:>6}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _worst(line: dict[str, Any]) -> str:
+    what = "true alarm not kept" if line["true"] else "false alarm kept"
+    event = line["event"]
+    at = "no alarm of ours answers for it"
+    if event:
+        at = "{condition} from {onset_s:.1f} to {last_s:.1f} s".format(**event)
+    end_s = line["end_s"]
+    return f"{line['record']:>8} {line['kind']}: {what}; look at {end_s - challenge.LAST_S:.0f}-{end_s:.0f} s: {at}"
+
+
+def _plot(data: Path, decision: Decision, out: Path) -> None:
+    recording = read(data / decision.record)
+    analyzed = _analyzed(recording)
+    truth = "true" if decision.true else "false"
+    bands = [Band(f"monitor: {decision.kind} ({truth})", ((decision.end_s - challenge.LAST_S, decision.end_s),))]
+    bands += [Band(f"ours: {span.condition}", ((span.onset_s, span.last_s),)) for span in decision.ours]
+    beats_s = analyzed.beat_samples / recording.rate_hz
+    draw(out / f"{decision.record}.svg", decision.record, recording, decision.end_s - SHOWN_S, SHOWN_S, bands, beats_s)
