@@ -9,30 +9,27 @@ from numba import njit
 from ecg.beat_shape import fit
 from ecg.beat_state import JOIN, RECENT, TEMPLATES
 
-FEATURES = (
-    "vote",
-    "agree",
-    "like",
-    "known",
-    "normal",
-    "apart",
-    "gain",
-    "steep",
-    "wide",
-    "heavy",
-    "width",
-    "mass",
-    "early",
-    "before",
-    "uneven",
-    "share",
-    "habit",
-    "size",
-    "noisy",
-    "t",
-    "last_steep",
-    "since",
-)
+# what a complex is described by; a feature that cannot be said yet is 0
+VOTE = 0  # log of the leads' vote
+AGREE = 1  # log of the smallest vote among the trusted leads
+LIKE = 2  # likeness to the nearest shape that was seen before
+KNOWN = 3  # the same, where that shape was seen three times
+NORMAL = 4  # likeness to the patient's normal beat
+APART = 5  # the same, in size too
+GAIN = 6  # log of size over the normal beat's
+STEEP = 7  # log of steepness over the normal beat's
+MASS = 8  # log of width, by mass, over 100 ms
+EARLY = 9  # log of the interval over the median one
+BEFORE = 10  # the same of the beat before
+UNEVEN = 11  # how uneven the last intervals were
+SHARE = 12  # of the last hundred beats, how many had this shape
+HABIT = 13  # how often, of late, beats of this shape came early
+LAST_STEEP = 14  # log of steepness over the last beat's
+SINCE = 15  # seconds since the last beat
+N_FEATURES = 16
+
+# The weights below, and those of `Rules`, are logistic regressions on the unpaced DS1 records of the MIT-BIH Arrhythmia
+# Database and on the MIT-BIH Supraventricular Arrhythmia Database, rounded by hand.
 
 
 @njit(cache=True)
@@ -45,58 +42,51 @@ def silent(s, q):
 @njit(cache=True)
 def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
     """Describe a complex against what the bed has shown."""
-    f[0] = math.log(max(vote, 0.02))
-    agree, noisy, weights = 9.0, 0.0, 0.0
+    f[VOTE] = math.log(max(vote, 0.02))
+    agree, weights = 9.0, 0.0
     for j in range(leads):
         q = s.lead[j]
         weights = max(weights, q.weight)
     for j in range(leads):
         q = s.lead[j]
-        if q.weight > 0.3 * weights and q.blind == 0 and not silent(s, q):
+        if q.weight > 0.3 * weights and q.blind_now == 0 and not silent(s, q):
             agree = min(agree, q.at_peak / q.level)
-        noisy = max(noisy, q.noise / q.level * q.weight / weights)
-    f[1] = math.log(max(agree, 0.1))
-    f[2] = like
+    f[AGREE] = math.log(max(agree, 0.1))
+    f[LIKE] = like
     count = s.template[template].count if template >= 0 else 0
-    f[3] = like if count >= 3 else 0.0
-    f[16] = s.template[template].early if template >= 0 and like > JOIN else 0.0
-    f[15] = 0.0
+    f[KNOWN] = like if count >= 3 else 0.0
+    f[HABIT] = s.template[template].early if template >= 0 and like > JOIN else 0.0
+    f[SHARE] = 0.0
     if template >= 0 and like > JOIN:
         t = s.template[template]
-        f[15] = t.share if t.ventricular < 0.5 or t.interval > 150.0 else 0.0
-    f[4], f[5], f[6], f[7], f[8], f[9] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        f[SHARE] = t.share if t.ventricular < 0.5 or t.interval > 150.0 else 0.0
+    f[NORMAL], f[APART], f[GAIN], f[STEEP] = 0.0, 0.0, 0.0, 0.0
     if s.dominant >= 0:
         t = s.template[s.dominant]
-        f[4] = fit(s, leads, anchor, x, s.dominant, sums)[0]
-        f[5] = 2 * sums[2] / (sums[0] + sums[1]) if sums[0] + sums[1] > 0.0 else 0.0
-        f[6] = 0.5 * math.log(max(sums[0], 1e-9) / max(sums[1], 1e-9))
-        f[7] = math.log(max(m[1], 1e-9) / max(t.steep, 1e-9))
-        f[8] = math.log(max(m[2], 8.0) / max(t.width_ms, 8.0))
-        f[9] = math.log(max(m[4], 8.0) / max(t.mass_ms, 8.0))
-    f[10] = math.log(max(m[2], 8.0) / 100.0)
-    f[11] = math.log(max(m[4], 8.0) / 100.0)
-    f[12] = math.log(min(since, 500) / s.interval)
-    f[13] = math.log(max(s.found.rr_s, 0.1) * 250 / s.interval) if s.found.rr_s > 0 else 0.0
+        f[NORMAL] = fit(s, leads, anchor, x, s.dominant, sums)[0]
+        f[APART] = 2 * sums[2] / (sums[0] + sums[1]) if sums[0] + sums[1] > 0.0 else 0.0
+        f[GAIN] = 0.5 * math.log(max(sums[0], 1e-9) / max(sums[1], 1e-9))
+        f[STEEP] = math.log(max(m[1], 1e-9) / max(t.steep, 1e-9))
+    f[MASS] = math.log(max(m[4], 8.0) / 100.0)
+    f[EARLY] = math.log(min(since, 500) / s.interval)
+    f[BEFORE] = math.log(max(s.found.rr_s, 0.1) * 250 / s.interval) if s.found.rr_s > 0 else 0.0
     n = min(s.n_intervals, len(s.intervals))
     uneven = 0.0
     for i in range(n):
         uneven += abs(math.log(s.intervals[i] / s.interval))
-    f[14] = uneven / max(n, 1)
-    f[17] = math.log(max(m[0], 1e-3))
-    f[18] = noisy
-    f[19] = 1.0 if since < 100 else 0.0
-    f[20] = math.log(max(m[1], 1e-9) / s.beat_slope) if s.beat_slope > 0.0 else 0.0
-    f[21] = since * 0.004
+    f[UNEVEN] = uneven / max(n, 1)
+    f[LAST_STEEP] = math.log(max(m[1], 1e-9) / s.beat_slope) if s.beat_slope > 0.0 else 0.0
+    f[SINCE] = since * 0.004
 
 
 @njit(cache=True)
 def evidence(f, since, rules):
     """Return the points that speak for a complex being a beat; above 0 it is one."""
-    points = rules.base + rules.vote * min(0.0, f[0]) + rules.agree * min(0.0, f[1])
-    points += rules.like * max(0.5, f[2]) + rules.known * max(0.0, f[3]) + rules.apart * max(0.0, f[5])
-    points += rules.early * max(-0.7, min(0.0, f[12])) + rules.steep * min(0.0, f[7])
+    points = rules.base + rules.vote * min(0.0, f[VOTE]) + rules.agree * min(0.0, f[AGREE])
+    points += rules.like * max(0.5, f[LIKE]) + rules.known * max(0.0, f[KNOWN]) + rules.apart * max(0.0, f[APART])
+    points += rules.early * max(-0.7, min(0.0, f[EARLY])) + rules.steep * min(0.0, f[STEEP])
     if since < 100:
-        points += rules.t_wave * min(0.0, f[20]) * (2.0 if since < 80 else 1.0)
+        points += rules.t_wave * min(0.0, f[LAST_STEEP]) * (2.0 if since < 80 else 1.0)
     return points
 
 
@@ -104,11 +94,19 @@ def evidence(f, since, rules):
 def ventricular(s, f):
     """Return the log-odds that a complex is ventricular rather than normal or supraventricular."""
     if s.dominant < 0:
-        return 8.0 * (f[11] + 0.2)
-    early = max(-0.7, min(0.1, f[12]))
-    z = 0.7 - 3.8 * f[5] - 9.4 * max(0.0, f[5] - 0.8) - 2.0 * early + 2.7 * f[6] + 2.8 * f[16] + 1.4 * f[11]
-    common = min(0.3, f[15]) * (1.0 - f[16])
-    return z - 1.6 * f[7] + 2.0 * max(-0.5, min(0.7, f[13])) + 4.1 * f[14] - 5.0 * common
+        return 8.0 * (f[MASS] + 0.2)
+    early = max(-0.7, min(0.1, f[EARLY]))
+    z = (
+        0.7
+        - 3.8 * f[APART]
+        - 9.4 * max(0.0, f[APART] - 0.8)
+        - 2.0 * early
+        + 2.7 * f[GAIN]
+        + 2.8 * f[HABIT]
+        + 1.4 * f[MASS]
+    )
+    common = min(0.3, f[SHARE]) * (1.0 - f[HABIT])
+    return z - 1.6 * f[STEEP] + 2.0 * max(-0.5, min(0.7, f[BEFORE])) + 4.1 * f[UNEVEN] - 5.0 * common
 
 
 @njit(cache=True)
@@ -116,8 +114,8 @@ def supraventricular(s, f):
     """Return the log-odds that a complex that is not ventricular came early from above the ventricles."""
     if s.dominant < 0:
         return -1.0
-    z = -3.4 - 38.0 * min(0.0, f[12] + 0.1) + 36.0 * min(0.0, f[12] + 0.25)
-    return z - 4.9 * f[14] + 5.6 * min(0.0, f[13])
+    z = -3.4 - 38.0 * min(0.0, f[EARLY] + 0.1) + 36.0 * min(0.0, f[EARLY] + 0.25)
+    return z - 4.9 * f[UNEVEN] + 5.6 * min(0.0, f[BEFORE])
 
 
 @njit(cache=True)
@@ -128,8 +126,8 @@ def remember(s, k, f, m, odds):
     t.steep += gain * (m[1] - t.steep)
     t.width_ms += gain * (m[2] - t.width_ms)
     t.mass_ms += gain * (m[4] - t.mass_ms)
-    t.interval += gain * (min(f[21], 2.0) * 250.0 - t.interval)
-    t.early += gain * ((1.0 if f[12] < -0.12 else 0.0) - t.early)
+    t.interval += gain * (min(f[SINCE], 2.0) * 250.0 - t.interval)
+    t.early += gain * ((1.0 if f[EARLY] < -0.12 else 0.0) - t.early)
     t.ventricular += gain * ((1.0 if odds > 0.0 else 0.0) - t.ventricular)
     best, most = s.dominant, -1.0
     for j in range(TEMPLATES):

@@ -7,56 +7,93 @@ import math
 import numpy as np
 from numba import njit
 
-from ecg.beat_class import FEATURES, describe, evidence, remember, supraventricular, ventricular
+from ecg.beat_class import LAST_STEEP, N_FEATURES, NORMAL, describe, evidence, remember, supraventricular, ventricular
 from ecg.beat_shape import learn, measure, recognise
-from ecg.beat_state import BOX, POINTS, RECENT, RING, SHAPE_LEADS
+from ecg.beat_state import BOX, MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS
 
 N, S, V = ord("N"), ord("S"), ord("V")
+BLOCK = 64
+"""Samples that are filtered at once; what is decided does not depend on it."""
+BLIND = 60
+"""Samples after a gap during which a lead does not vote, 0.24 s."""
 LEARNING = 400
+"""Samples with a signal before the first beat is sought, 1.6 s."""
 HOLD = 40
+"""Samples that a peak must stand before it is judged, 160 ms."""
 DELAY = 19
+"""Samples from a complex's middle, in the shape, to the peak of the vote."""
 SHAPE_DELAY = 2
 """Samples by which the shape lags behind the lead."""
 SPIKE_MV = 0.3
 """A sample that stands out from both its neighbours by more is cut to this: a pacer's spike, no heart."""
 REFRACTORY = 50
+"""Samples after a beat in which there is no other, 200 ms: 300 bpm."""
 FLOOR_MV = 0.012
+"""Level below which a lead is thought to show nothing."""
 SMALLEST_MV = 0.16
+"""A complex smaller than this, from peak to peak in the largest lead, is no beat (IEC 60601-2-27: 0.15 mV is not)."""
 MAX_LAG = 330
+"""Samples that search-back looks back: a beat is confirmed within 1.5 s."""
 
 
 @njit(cache=True)
-def _filter(q, value_mv, box_at):
-    """Take one sample of a lead; returns its shape (1-35 Hz), and leaves the energy of its QRS band (5-20 Hz) in q."""
-    if not math.isfinite(value_mv):
-        v = q.held_mv
-        q.blind = 60
-    else:
-        if q.blind == 60 or math.isnan(q.offset_mv):
-            q.offset_mv = value_mv - q.held_mv
-        v = min(500.0, max(-500.0, value_mv - q.offset_mv))
-        if q.blind > 0:
-            q.blind -= 1
-    least, most = min(v, q.older_mv) - SPIKE_MV, max(v, q.older_mv) + SPIKE_MV
-    q.older_mv, v, q.held_mv = q.held_mv, min(most, max(least, q.held_mv)), v
-    low = q.low_z
-    y = 0.99128002 * v + low[0]
-    low[0] = -0.99128002 * v + 0.98256004 * y
-    v = 0.11735104 * y + low[1]
-    low[1] = 0.23470207 * y + 0.82523238 * v + low[2]
-    low[2] = 0.11735104 * y - 0.29463653 * v
-    band = q.band_z
-    y = 0.91496914 * v + band[0]
-    band[0] = -1.82993829 * v + 1.82269493 * y + band[1]
-    band[1] = 0.91496914 * v - 0.83718165 * y
-    w = 0.0461318 * y + band[2]
-    band[2] = 0.0922636 * y + 1.30728503 * w + band[3]
-    band[3] = 0.0461318 * y - 0.49181224 * w
-    size = np.float32(abs(w))
-    q.box_sum += size - q.box[box_at]
-    q.box[box_at] = size
-    q.energy = max(0.0, q.box_sum / BOX)
-    return v
+def _filter(q, x, t, shape, energy, blind):
+    """Take up to BLOCK samples of a lead; gives its shape (1-35 Hz, into its ring) and the energy of its QRS band.
+
+    The numbers are Butterworth filters at 250 Hz: high-pass 0.7 Hz, low-pass 35 Hz; high-pass 5 Hz, low-pass 20 Hz.
+    """
+    offset, held, older, wait, total = q.offset_mv, q.held_mv, q.older_mv, q.blind, q.box_sum
+    a0, a1, a2 = q.low_z[0], q.low_z[1], q.low_z[2]
+    b0, b1, b2, b3 = q.band_z[0], q.band_z[1], q.band_z[2], q.band_z[3]
+    at = t % BOX
+    for i in range(len(x)):
+        v = held
+        if not math.isfinite(x[i]):
+            wait = BLIND
+        else:
+            if wait == BLIND or math.isnan(offset):
+                offset = x[i] - held
+            v = min(500.0, max(-500.0, x[i] - offset))
+            wait = max(0, wait - 1)
+        w = min(max(v, older) + SPIKE_MV, max(min(v, older) - SPIKE_MV, held))
+        older, held = held, v
+        y = 0.99128002 * w + a0
+        a0 = -0.99128002 * w + 0.98256004 * y
+        v = 0.11735104 * y + a1
+        a1 = 0.23470207 * y + 0.82523238 * v + a2
+        a2 = 0.11735104 * y - 0.29463653 * v
+        shape[(t + i) & (RING - 1)] = v
+        y = 0.91496914 * v + b0
+        b0 = -1.82993829 * v + 1.82269493 * y + b1
+        b1 = 0.91496914 * v - 0.83718165 * y
+        w = 0.0461318 * y + b2
+        b2 = 0.0922636 * y + 1.30728503 * w + b3
+        b3 = 0.0461318 * y - 0.49181224 * w
+        size = np.float32(abs(w))
+        total += size - q.box[at]
+        q.box[at] = size
+        at = at + 1 if at + 1 < BOX else 0
+        energy[i] = max(0.0, total * (1.0 / BOX))
+        blind[i] = wait
+    q.offset_mv, q.held_mv, q.older_mv, q.blind, q.box_sum = offset, held, older, wait, total
+    q.low_z[0], q.low_z[1], q.low_z[2] = a0, a1, a2
+    q.band_z[0], q.band_z[1], q.band_z[2], q.band_z[3] = b0, b1, b2, b3
+
+
+@njit(cache=True)
+def _settle_one(z):
+    for k in range(len(z)):
+        if abs(z[k]) < 1e-30:
+            z[k] = 0.0
+
+
+@njit(cache=True)
+def _settle(s, leads):
+    """Bring filters that hear nothing to exact rest: numbers near the smallest that there are would be slow."""
+    for j in range(leads):
+        q = s.lead[j]
+        _settle_one(q.low_z)
+        _settle_one(q.band_z)
 
 
 @njit(cache=True)
@@ -67,21 +104,22 @@ def _ranked(values, n, rank):
 
 @njit(cache=True)
 def _weigh(s, leads, rules):
+    """Bring the leads' weights, and what turns their energy into a vote, in line with their levels."""
     for j in range(leads):
         q = s.lead[j]
         ratio = (q.level - q.noise) / (q.level + q.noise)
         q.weight = max(0.02, ratio) ** rules.trust if q.level > FLOOR_MV else 0.001
+        q.taken_off = rules.noise_share * q.noise
+        q.gain = 1.0 / max(q.level - q.taken_off, 0.2 * q.level)
 
 
 @njit(cache=True)
-def _vote(s, leads, rules):
+def _vote(s, leads, energy, blind, i, rules):
     total, weights = 0.0, 0.0
     for j in range(leads):
-        q = s.lead[j]
-        if q.blind == 0 and q.weight > 0.0:
-            noise = rules.noise_share * q.noise
-            above = max(0.0, q.energy - noise) / max(q.level - noise, 0.2 * q.level)
-            total += q.weight * min(rules.most_vote, above)
+        if blind[j, i] == 0:
+            q = s.lead[j]
+            total += q.weight * min(rules.most_vote, max(0.0, energy[j, i] - q.taken_off) * q.gain)
             weights += q.weight
     return total / weights if weights > 0.0 else 0.0
 
@@ -103,7 +141,7 @@ def _accept(s, leads, at, m, x, f, like, template, back):
     odds = ventricular(s, f)
     found.label = V if odds > 0.0 else S if supraventricular(s, f) > 0.0 else N
     found.width_ms = m[2]
-    found.similarity = f[4]
+    found.similarity = f[NORMAL]
     found.amplitude_mv = m[0]
     found.leads = 0
     for j in range(leads):
@@ -140,8 +178,9 @@ def _reject(s, leads, at, points, t_wave, rules):
 
 
 @njit(cache=True)
-def _judge(s, leads, m, x, x2, f, sums, rules):
+def _judge(s, leads, scratch, rules):
     """Judge the peak that has stood for HOLD samples; True where it is a beat."""
+    m, x, x2, f, sums = scratch
     at, vote = s.peak_at, s.peak
     since = at - s.beat_at
     if since < REFRACTORY:
@@ -156,16 +195,15 @@ def _judge(s, leads, m, x, x2, f, sums, rules):
             if points > 0.0:
                 _accept(s, leads, at, m, x, f, like, template, False)
     if points <= 0.0:
-        _reject(s, leads, at, points, since < 100 and f[20] < -0.5, rules)
+        _reject(s, leads, at, points, since < 100 and f[LAST_STEEP] < -0.5, rules)
     _weigh(s, leads, rules)
     return points > 0.0
 
 
 @njit(cache=True)
-def _search_back(s, leads, now, m, x, x2, f, sums, rules):
+def _search_back(s, leads, now, scratch, rules):
     """Take the best peak since the last beat as one after all, where none came for long."""
-    if s.back_at < 0 or now - s.beat_at <= rules.gap * s.interval + HOLD:
-        return False
+    m, x, x2, f, sums = scratch
     at = s.back_at
     if now - at > MAX_LAG:
         s.back_at = -1
@@ -179,65 +217,91 @@ def _search_back(s, leads, now, m, x, x2, f, sums, rules):
 
 
 @njit(cache=True)
-def _learn(s, leads):
+def _learn(s, leads, energy, blind, i, rules):
     usable = False
     for j in range(leads):
-        q = s.lead[j]
-        if q.blind == 0:
+        if blind[j, i] == 0:
             usable = True
             if s.learned > 60:
-                q.largest = max(q.largest, q.energy)
+                s.lead[j].largest = max(s.lead[j].largest, energy[j, i])
     if usable:
         s.learned += 1
     if s.learned == LEARNING:
         for j in range(leads):
             q = s.lead[j]
             q.level = max(FLOOR_MV, 0.7 * q.largest)
+        _weigh(s, leads, rules)
         s.beat_at = s.time
+
+
+@njit(cache=True)
+def _mark_blind(s, leads, blind, i):
+    for j in range(leads):
+        s.lead[j].blind_now = blind[j, i]
+
+
+@njit(cache=True)
+def _fade(s, leads, rules):
+    """Let the levels sink while no beat comes, so that smaller ones are found."""
+    for j in range(leads):
+        s.lead[j].level = max(FLOOR_MV, 0.85 * s.lead[j].level)
+    _weigh(s, leads, rules)
+
+
+@njit(cache=True)
+def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
+    """Look at up to BLOCK filtered samples of a bed, one after another; returns how many beats `out` holds now."""
+    for i in range(size):
+        t = s.time
+        s.time = t + 1
+        if s.learned < LEARNING:
+            _learn(s, n_leads, energy, blind, i, rules)
+            continue
+        vote = _vote(s, n_leads, energy, blind, i, rules)
+        if s.rising == 0 and vote > s.vote:
+            s.rising, s.peak = 1, 0.0
+        s.vote = vote
+        hit = False
+        if s.rising == 1:
+            if vote > s.peak:
+                s.peak, s.peak_at = vote, t
+                for j in range(n_leads):
+                    s.lead[j].at_peak = energy[j, i]
+            elif t - s.peak_at >= HOLD:
+                s.rising = 0
+                _mark_blind(s, n_leads, blind, i)
+                hit = _judge(s, n_leads, scratch, rules)
+        since = t - s.beat_at
+        if not hit and s.back_at >= 0 and since > rules.gap * s.interval + HOLD:
+            _mark_blind(s, n_leads, blind, i)
+            hit = _search_back(s, n_leads, t, scratch, rules)
+        if hit:
+            s.found.confirmed = t
+            out[n] = s.found
+            n += 1
+        elif since > 500 and since % 50 == 0:
+            _fade(s, n_leads, rules)
+    return n
 
 
 @njit(cache=True)
 def detect(state, rows, x, leads, count, rules, out, n_out):
     """Feed samples of beds; writes beats into out[b, :n_out[b]]."""
-    m, sums, f = np.zeros(5), np.zeros(3), np.zeros(len(FEATURES))
-    x1, x2 = np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS))
+    shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
+    scratch = (np.zeros(5), shapes[0], shapes[1], np.zeros(N_FEATURES), np.zeros(3))
+    energy, blind = np.zeros((MAX_LEADS, BLOCK)), np.zeros((MAX_LEADS, BLOCK), np.int64)
+    unkept = np.zeros(RING, np.float32)
     for b in range(len(rows)):
         s = state[rows[b]]
-        n = 0
-        for i in range(count[b]):
+        n, done = 0, 0
+        while done < count[b]:
             t = s.time
-            box_at = t % BOX
+            size = min(count[b] - done, BLOCK - t % BLOCK)
             for j in range(leads[b]):
-                shape = _filter(s.lead[j], x[b, j, i], box_at)
-                if j < SHAPE_LEADS:
-                    s.ring[j, t & (RING - 1)] = shape
-            s.time = t + 1
-            if s.learned < LEARNING:
-                _learn(s, leads[b])
-                continue
-            vote = _vote(s, leads[b], rules)
-            hit = False
-            if s.rising == 0 and vote > s.vote:
-                s.rising, s.peak = 1, 0.0
-            if s.rising == 1:
-                if vote > s.peak:
-                    s.peak, s.peak_at = vote, t
-                    for j in range(leads[b]):
-                        q = s.lead[j]
-                        q.at_peak = q.energy
-                elif t - s.peak_at >= HOLD:
-                    s.rising = 0
-                    hit = _judge(s, leads[b], m, x1, x2, f, sums, rules)
-            s.vote = vote
-            if not hit:
-                hit = _search_back(s, leads[b], t, m, x1, x2, f, sums, rules)
-            if hit:
-                s.found.confirmed = t
-                out[b, n] = s.found
-                n += 1
-            since = t - s.beat_at
-            if since > 500 and since % 50 == 0:
-                for j in range(leads[b]):
-                    q = s.lead[j]
-                    q.level = max(FLOOR_MV, 0.85 * q.level)
+                shape = s.ring[j] if j < SHAPE_LEADS else unkept
+                _filter(s.lead[j], x[b, j, done : done + size], t, shape, energy[j], blind[j])
+            n = _block(s, leads[b], size, energy, blind, scratch, rules, out[b], n)
+            done += size
+            if s.time % BLOCK == 0:
+                _settle(s, leads[b])
         n_out[b] = n

@@ -98,7 +98,7 @@ def likeness(s, leads, x, k, sums):
     sums[0], sums[1], sums[2] = 0.0, 0.0, 0.0
     for j in range(min(leads, SHAPE_LEADS)):
         q = s.lead[j]
-        if q.blind > 0:
+        if q.blind_now > 0:
             continue
         share = q.weight / (q.level * q.level)
         xx, yy, xy = 0.0, 0.0, 0.0

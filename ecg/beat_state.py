@@ -92,11 +92,13 @@ LEAD = np.dtype(
         ("low_z", "f8", (3,)),
         ("band_z", "f8", (4,)),
         ("box_sum", "f8"),
-        ("energy", "f8"),  # mean size of the QRS band over BOX samples, mV
         ("weight", "f8"),
-        ("level", "f8"),  # energy of a beat
+        ("level", "f8"),  # energy of a beat: mean size of the QRS band over BOX samples, mV
         ("noise", "f8"),  # energy at what is not one
+        ("taken_off", "f8"),  # part of the noise that is no vote
+        ("gain", "f8"),  # from energy, less what is taken off, to a vote
         ("blind", "i4"),  # samples until the filters have forgotten a gap
+        ("blind_now", "i4"),  # the same at the sample that is looked at
         ("at_peak", "f4"),  # energy at the candidate's peak
         ("at_back", "f4"),  # energy at the candidate that is kept for search-back
         ("largest", "f4"),  # largest energy while learning

@@ -1,8 +1,7 @@
 """Beats: found wherever they are, the same however the stream is cut, and none where there are none."""
 
-from __future__ import annotations
-
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ecg.beats import BEAT, MAX_DELAY_S, Beats
+from ecg.ec57 import score
+from ecg.record import annotations, read
+from ecg.resample import Resampler
 
 RATE = 250
 
@@ -219,3 +221,54 @@ def test_nothing_fed_is_nothing_found() -> None:
     none = np.empty((1, 1, 0), np.float32)
     assert beats.feed(np.array([0]), none, np.array([1]), np.array([0]))[0].dtype == BEAT
     assert beats.feed(np.empty(0, np.int64), none[:0], np.empty(0, np.int64), np.empty(0, np.int64)) == []
+
+
+def labels(found: NDArray[np.void], since_s: float = 0.0, end_s: float = 1e9) -> str:
+    """Return the labels of the beats of a stretch."""
+    times = found["sample"] / RATE
+    return bytes(found["label"][(times >= since_s) & (times < end_s)]).decode()
+
+
+def test_a_regular_narrow_rhythm_is_normal() -> None:
+    assert set(labels(feed(complexes(every(0.8, 60), 60) + noise(60, 0.02)), 5)) == {"N"}
+
+
+@pytest.mark.parametrize("bpm", [130, 160, 200])
+def test_a_run_of_wide_beats_after_a_normal_rhythm_is_ventricular(bpm: int) -> None:
+    before = every(0.8, 30)
+    run = [float(t) for t in np.arange(30.0, 50.0, 60 / bpm)]
+    x = complexes(before, 50) + complexes(run, 50, qrs_mv=-1.3, width_s=0.17, t_mv=0.0) + noise(50, 0.02)
+    found = feed(x)
+    assert missed_and_false(found, before + run, near_s=0.1)[0] <= 1
+    named = labels(found, 29.9, 49.5)
+    assert named[1:].count("V") >= 0.95 * len(named[1:]), named
+
+
+def test_early_wide_beats_are_ventricular_and_early_normal_ones_supraventricular() -> None:
+    at = every(0.8, 120)
+    wide, narrow = at[10::12], at[16::12]
+    for early in (*wide, *narrow):
+        at.remove(early)
+    wide, narrow = [t - 0.25 for t in wide], [t - 0.25 for t in narrow]
+    x = complexes(at + narrow, 120) + complexes(wide, 120, qrs_mv=-1.4, width_s=0.16) + noise(120, 0.02)
+    found = feed(x)
+    times = found["sample"] / RATE
+    for expected, when in (("V", wide), ("S", narrow), ("N", at)):
+        given = [chr(found["label"][np.argmin(abs(times - t))]) for t in when if t > 6]
+        assert given.count(expected) >= 0.95 * len(given), (expected, given)
+
+
+@pytest.mark.records
+@pytest.mark.parametrize("name", ["100", "119", "208", "233"])
+def test_beats_of_a_record_are_found_and_its_ventricular_ones_named(records: Path, name: str) -> None:
+    record = read(records / "mitdb" / name)
+    resampler, leads = Resampler(), record.mv()
+    rows = np.arange(len(leads))
+    for row in range(len(leads)):
+        resampler.reset(row, record.rate_hz)
+    signal, made = resampler.feed(rows, leads, np.full(len(leads), leads.shape[1]))
+    found = feed(np.ascontiguousarray(signal[:, : made[0]]))
+    at = np.round(found["sample"] * record.rate_hz / RATE).astype(np.int64)
+    counts = score(annotations(records / "mitdb" / name), at, labels(found), record.rate_hz)
+    assert min(counts.qrs.sensitivity, counts.qrs.ppv) >= 98.5
+    assert counts.veb.sensitivity >= 93 or counts.veb.found + counts.veb.missed < 10
