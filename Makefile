@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export VIGIL_RECORDS ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo test check bench campaign clean lock
+.PHONY: help setup demo test check bench scores campaign clean lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +41,9 @@ check: setup ## lint, formatting, types
 
 bench: setup ## measure speed and print it as JSON
 	@$(BIN)/vigil bench pipeline --json
+
+scores: setup ## where Vigil stands on the sets in VIGIL_RECORDS, as the table of docs/evaluation.md; about half an hour
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m stream.scores
 
 campaign: setup ## the long tests: services killed over and over under load
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -m campaign
