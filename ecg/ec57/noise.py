@@ -2,13 +2,12 @@
 
 The signal-to-noise ratio is that of `nst` (Moody, Muldrow and Mark, Computers in Cardiology 1984): an amplitude a of
 the QRS complexes from peak to peak, and a root mean square r of the noise, 10 log10((a^2 / 8) / r^2) dB. Deviations: a
-is that of the complexes before each noisy stretch, not of the record's first 300; and only the second half of the noise
-is used, since the first is for training.
+is that of the complexes in the clean stretch before each noisy one, not of the record's first 300; and only the second
+half of the noise is used, since the first is for training.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -70,21 +69,16 @@ def mix(
     for i, row in enumerate(mixed):
         added = noise[i % len(noise)]
         rms = noise_amplitude(added, rate_hz)
-        for k, (first, last) in enumerate(stretches):
-            amplitude = qrs_amplitude(signal[i], _clean(beats, stretches[:k], first), rate_hz)
+        amplitude, clean_from = 0.0, 0
+        for first, last in stretches:
+            before = beats[(beats >= clean_from) & (beats < first)][-MOST:]
+            amplitude, clean_from = qrs_amplitude(signal[i], before, rate_hz) or amplitude, last
             if amplitude > 0.0 and rms > 0.0:
                 wave = ratio * amplitude / rms * added[np.arange(first - 1, last) % len(added)]
                 wave -= wave[0]
                 row[first:last] += wave[1:]
                 row[last:] += wave[-1]
     return mixed
-
-
-def _clean(beats: NDArray[np.int64], before: list[Stretch], until: int) -> NDArray[np.int64]:
-    """Return the last beats before a sample that have no noise."""
-    edges = [0, *(edge for stretch in before for edge in stretch), until]
-    clean = [beats[(beats >= first) & (beats < last)] for first, last in list(pairwise(edges))[::2]]
-    return np.concatenate(clean)[-MOST:]
 
 
 def qrs_amplitude(signal: NDArray[np.float64], beats: NDArray[np.int64], rate_hz: float) -> float:

@@ -4,12 +4,13 @@ After Daluwatte and others, A novel ECG detector performance metric and its rela
 rate limit alarms, J Electrocardiol 51, 2018, doi:10.1016/j.jelectrocard.2017.08.030 (PMC5965672): missed and false
 beats make a false rate alarm only where they come close together, which a gross share does not show.
 
-Deviations: windows do not overlap; beats inside the reference's flutter and fibrillation are left out, and the first
-five minutes.
+Deviations: windows do not overlap; beats inside the reference's flutter and fibrillation are left out, and by default
+the first five minutes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,17 +29,27 @@ class Short(NamedTuple):
     ppv: NDArray[np.float64]
 
 
-def short_intervals(reference: Annotations, test: Annotations, rate_hz: float, *, length: int) -> Short:
+def short_intervals(
+    reference: Annotations,
+    test: Annotations,
+    rate_hz: float,
+    *,
+    length: int,
+    stretches_s: Sequence[tuple[float, float | None]] = ((FIRST_S, None),),
+) -> Short:
     """Return the sensitivity and predictive value of each interval of `INTERVAL_S` in a record.
 
-    A pair of beats counts in the interval of the reference's beat, a false beat in its own.
+    A pair of beats counts in the interval of the reference's beat, a false beat in its own. Intervals count that begin
+    in one of the stretches, given in seconds (None: the record's end).
     """
     found, missed, false = (np.zeros(int(length / rate_hz / INTERVAL_S) + 1, np.int64) for _ in range(3))
     for pair in pairs(reference, test, rate_hz, length=length):
         k = min(int(pair.reference_at / rate_hz / INTERVAL_S), len(found) - 1)
         (false if pair.reference in "OX" else missed if pair.test in "OX" else found)[k] += 1
-    later = slice(int(FIRST_S / INTERVAL_S), None)
-    found, missed, false = found[later], missed[later], false[later]
+    begins = np.arange(len(found)) * INTERVAL_S
+    ends = [(first, np.inf if last is None else last) for first, last in stretches_s]
+    inside = np.array([any(first <= at < last for first, last in ends) for at in begins])
+    found, missed, false = found[inside], missed[inside], false[inside]
     of, called = found + missed, found + false
     return Short(found[of > 0] / of[of > 0], found[called > 0] / called[called > 0])
 

@@ -73,7 +73,7 @@ class Scored:
     episodes : dict of str to Episodes
         Of AF and VF; empty with noise.
     mistakes : list of Pair
-        Beats missed, false or called another class, by the papers' mapping, where it is scored.
+        Pairs that count against a figure, by the papers' mapping: beats missed, false, or of a wrong class.
     peers : dict of str to Counts
         All beats by a public detector.
     """
@@ -181,7 +181,7 @@ def score_files(
             kind: compare_episodes(reference, test, rate_hz, kind, length=length, fibrillation=fibrillation)
             for kind in (("AF", "VF") if whole else ())
         },
-        short_intervals(reference, test, rate_hz, length=length) if whole else Short(np.empty(0), np.empty(0)),
+        short_intervals(reference, test, rate_hz, length=length, stretches_s=stretches),
         _mistakes(reference, test, extent, stretches),
         {},
     )
@@ -205,9 +205,16 @@ def _mistakes(reference: Annotations, test: Annotations, extent: Extent, stretch
     return [
         pair
         for pair in pairs(reference, test, extent.rate_hz, length=extent.length, mapping="papers")
-        if pair.reference != pair.test
-        and any(first <= pair.reference_at / extent.rate_hz < last for first, last in ends)
+        if _costs(pair) and any(first <= pair.reference_at / extent.rate_hz < last for first, last in ends)
     ]
+
+
+def _costs(pair: Pair) -> bool:
+    """Whether a pair counts against one of the figures: beats, ventricular or supraventricular ones."""
+    truth, called = pair.reference, pair.test
+    if truth in "OX" or called in "OX":
+        return True
+    return truth != called and bool({truth, called} & {"V", "S"}) and f"{truth}{called}" not in ("QV", "QS", "FV")
 
 
 def noisy(recording: Record, reference: Annotations, noise: Path, snr_db: float) -> Record:
