@@ -53,8 +53,19 @@ STARTED = time.monotonic()
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Records = Annotated[Path | None, typer.Option("--records", help="Folder of record sets; else VIGIL_RECORDS.")]
-Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", exists=True, file_okay=False)]
+
+
+def _there(folder: Path) -> Path:
+    """Give a folder of records, or say which command brings it."""
+    from stream.records import check_folder
+
+    check_folder(folder)
+    return folder
+
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", callback=_there)]
 Decisions = Annotated[Path | None, typer.Option("--decisions", help="Write a line a record here, as NDJSON.")]
+Sets = Annotated[Path, typer.Option("--data", help="Folder that holds the sets.", exists=True, file_okay=False)]
 Worst = Annotated[int, typer.Option("--worst", min=0, help="Name this many records that cost most.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the strips of those into this folder, as SVG.")]
 CrossValidate = Annotated[
@@ -363,8 +374,25 @@ def evaluate_challenge2015(
     plot: Plot = None,
     cross_validate: CrossValidate = False,
 ) -> None:
-    """Which alarms of an intensive care unit our own would have kept: the score of the 2015 challenge."""
+    """Score which alarms of an intensive care unit our own would have kept, as the 2015 challenge does."""
     from stream.evaluate.challenge2015 import evaluate
+
+    raise SystemExit(
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+    )
+
+
+@evaluate_app.command("rhythm")
+def evaluate_rhythm(
+    data: Sets,
+    json: Json = False,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms, atrial fibrillation."""
+    from stream.evaluate.rhythm import evaluate
 
     raise SystemExit(
         evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)

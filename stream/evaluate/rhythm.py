@@ -1,0 +1,156 @@
+"""`vigil evaluate rhythm`: what the alarms of the running system say of rhythms, and how soon.
+
+`vfdb`, `cudb` and `mitdb` go through the ward's pipeline with its default settings, whole records, causal.
+
+* **Segments** of 5 s (`ecg.segments`), on `vfdb` and `cudb`: one is called to be shocked if an alarm of fibrillation,
+  or of ventricular tachycardia from 150 bpm, was announced within it, or held at its end. The network has no part in
+  this. Sensitivity is of segments filled by fibrillation, flutter, or tachycardia whose spectral peak is at 150 bpm or
+  more; specificity is of all others but asystole, which has one of its own. Left out, and counted apart with what was
+  called in them: slower tachycardia, noise, ectopy of a high grade (HGEA), segments on a boundary; on `cudb`, which
+  names tachycardia in cu02 alone, unlabelled segments over 150 bpm by their median RR, and those in most of whose
+  seconds every lead is flat, railed or missing.
+* **Episodes and durations** of atrial fibrillation, ventricular tachycardia, and fibrillation with flutter, on `vfdb`
+  and `mitdb`: from the onset that an alert names to the last time its condition held, against the marks of rhythm. Any
+  overlap finds an episode.
+* **Delay** from the onset of an episode of at least 10 s to be shocked, to the announcement of an alarm of ventricular
+  tachycardia or fibrillation, with the time that the filters take; right-censored where the episode ended first.
+* **False alarms** a bed a day by condition, on `mitdb` and `vfdb`: alarms more than 5 s from any event of their
+  condition, over all hours without one; extreme rates on `mitdb` alone, which has beats.
+* `ltafdb`: atrial fibrillation by duration, the rule given the annotated beats (`stream.evaluate.atrial`).
+* `cinc2017`: four classes by rules on what the pipeline says.
+
+A part of the pipeline was fitted on some of these records (`ecg.wave_fit`), and can change every figure of alarms:
+headlines leave its patients out, and figures ending in `_in_sample` are theirs. With `cross_validate` it is fitted
+anew without each fold's patients, and headlines are of all records, each judged by weights that have not seen its
+patient. Intervals are by bootstrap over patients.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ecg import wave_fit
+from ecg.episodes import spans
+from ecg.record import annotations, read
+from ecg.segments import ventricular
+from stream.analyze import EPOCH_NS, analyze
+from stream.evaluate import atrial, run
+from stream.evaluate.figures import folds as divide
+from stream.evaluate.rhythm_figures import Found, is_in_sample, report, text
+from stream.evaluate.strip import Band, draw
+from stream.evaluate.watched import FALSE, Watched, Weights, own_weights, watch
+
+SETS = ("vfdb", "cudb", "mitdb")
+STRIP_S, DRAWN = 30.0, 10
+
+
+def evaluate(
+    data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
+) -> int:
+    """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored."""
+    folds, weights = _cross_validated(data) if cross_validate else ([], None)
+    found = _run(data, weights)
+    costly = sorted((each for each in found.watched if each.cost), key=lambda each: -each.cost)
+    if decisions is not None:
+        decisions.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in _lines(found)))
+    if plot is not None:
+        plot.mkdir(parents=True, exist_ok=True)
+        for each in costly[: worst or DRAWN]:
+            _plot(data, each, plot, weights)
+    result = report(found, folds, costly[:worst], out_of_fold=weights is not None)
+    print(msgspec.json.encode(result).decode() if json else text(result))
+    return 0 if found.watched or found.ltafdb or found.cinc2017 else 2
+
+
+def _run(data: Path, weights: Weights | None) -> Found:
+    """Run whatever sets the folder has."""
+    found = Found([], {}, {}, {}, [])
+    for record_set in SETS:
+        paths = run.records(data / record_set)
+        if not paths:
+            found.absent.append(record_set)
+            continue
+        outcome = run.over(paths, partial(watch, record_set=record_set, weights=weights))
+        found.watched.extend(outcome.results.values())
+        found.failed.update({f"{record_set}/{name}": reason for name, reason in outcome.failed.items()})
+    paths = sorted(path.with_suffix("") for path in (data / "ltafdb").glob("*.atr"))
+    if paths:
+        outcome = run.over(paths, atrial.intervals)
+        found.ltafdb.update(outcome.results)
+        found.failed.update({f"ltafdb/{name}": reason for name, reason in outcome.failed.items()})
+    else:
+        found.absent.append("ltafdb")
+    _run_cinc2017(data / "cinc2017", found)
+    return found
+
+
+def _run_cinc2017(folder: Path, found: Found) -> None:
+    listed = folder / "REFERENCE.csv"
+    truth = atrial.read_reference(listed.read_text()) if listed.is_file() else {}
+    if not truth:
+        found.absent.append("cinc2017")
+        return
+    outcome = run.over([folder / name for name in sorted(truth)], atrial.strip)
+    found.cinc2017.update({name: (truth[name], decided) for name, decided in outcome.results.items()})
+    found.failed.update({f"cinc2017/{name}": reason for name, reason in outcome.failed.items()})
+
+
+def _cross_validated(data: Path) -> tuple[list[list[str]], Weights]:
+    """Fit the weights anew without each fold's patients; returns the folds and each patient's weights."""
+    training: list[wave_fit.Windows] = []
+    for record_set in SETS:
+        paths = [data / record_set / name for name in wave_fit.TRAINED_ON[record_set]]
+        paths = [path for path in paths if path.with_suffix(".hea").is_file()]
+        if paths:
+            training += run.over(paths, partial(_windows, data=data)).results.values()
+    folds = divide({each.patient for each in training})
+    noises = [data / "nstdb" / kind for kind in wave_fit.TRAINED_ON["nstdb"]]
+    noises = [path for path in noises if path.with_suffix(".hea").is_file()]
+    for added in run.over(noises, partial(_noise, data=data)).results.values() if noises else ():
+        training += added
+    fitted = [wave_fit.fit(training, without=set(fold)) for fold in folds]
+    return folds, {whose: fitted[k] for k, fold in enumerate(folds) for whose in fold}
+
+
+def _windows(path: Path, data: Path) -> wave_fit.Windows:
+    return wave_fit.windows(data, path.parent.name, path.name)
+
+
+def _noise(path: Path, data: Path) -> list[wave_fit.Windows]:
+    return list(wave_fit.noise(data, path.name))
+
+
+def _lines(found: Found) -> list[dict[str, Any]]:
+    """Return what `--decisions` writes: a line a record."""
+    lines: list[dict[str, Any]] = []
+    for each in found.watched:
+        line = {"set": each.record_set, "in_sample": is_in_sample(each.patient), **msgspec.to_builtins(each)}
+        lines.append({name: value for name, value in line.items() if name != "record_set"})
+    lines += [{"set": "ltafdb", "record": name, **s._asdict()} for name, s in found.ltafdb.items()]
+    lines += [
+        {"set": "cinc2017", "record": name, "true": truth, "decided": decided}
+        for name, (truth, decided) in found.cinc2017.items()
+    ]
+    return lines
+
+
+def _plot(data: Path, each: Watched, out: Path, weights: Weights | None) -> None:
+    """Draw the first wrong segment, or the first false alarm, of a record."""
+    path = data / each.record_set / each.record
+    recording, reference = read(path), annotations(path)
+    with own_weights(each.patient, weights):
+        analyzed = analyze(recording, {})
+    alarms = spans(analyzed.alerts, EPOCH_NS, recording.duration_s)
+    rhythms = ventricular(reference, recording.rate_hz, recording.duration_s)
+    bands = [Band(f"reference: {name}", [(a, b) for a, b in at]) for name, at in rhythms.items() if len(at)]
+    for name in FALSE:
+        held = [(span.onset_s, span.last_s) for span in alarms if span.condition == name]
+        bands += [Band(f"ours: {name}", held)] if held else []
+    wrong_s = [segment.first_s for segment in each.wrong] + [s.onset_s for ours in each.false.values() for s in ours]
+    beats_s = analyzed.beat_samples / recording.rate_hz
+    name, first_s = f"{each.record_set} {each.record}", min(wrong_s) - STRIP_S / 3
+    draw(out / f"{each.record_set}_{each.record}.svg", name, recording, first_s, STRIP_S, bands, beats_s)

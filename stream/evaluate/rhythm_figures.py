@@ -1,0 +1,238 @@
+"""Figures and the report of `vigil evaluate rhythm`, from what its records count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ecg import estimate, wave_fit
+from ecg.segments import JUDGED
+from stream.evaluate import atrial
+from stream.evaluate.figures import Figures
+from stream.evaluate.watched import EPISODES, FALSE, SHOCKED, Watched
+from stream.records import missing
+
+DAY_S = 86_400.0
+
+
+class Found(NamedTuple):
+    """All that was run: records of the sets with alarms, of the two others, what failed and what is absent."""
+
+    watched: list[Watched]
+    ltafdb: dict[str, atrial.Seconds]
+    cinc2017: dict[str, tuple[atrial.Class, atrial.Class]]
+    failed: dict[str, str]
+    absent: list[str]
+
+
+def is_in_sample(whose: str) -> bool:
+    """Whether a patient is one that the weights of the wave were fitted on."""
+    return any(
+        whose == wave_fit.patient(record_set, record)
+        for record_set, records in wave_fit.TRAINED_ON.items()
+        for record in records
+    )
+
+
+def shockable(found: Sequence[Watched], suffix: str, into: Figures) -> None:
+    """Add sensitivity and specificity of segments to be shocked: of both sets together, by set, and by patient."""
+    for where, chosen in (("", found), *((f"_{s}", [w for w in found if w.record_set == s]) for s in ("vfdb", "cudb"))):
+        for name, label in (("shockable_se", "shockable"), ("shockable_sp", "other"), ("asystole_sp", "asystole")):
+            counts = _by_patient(chosen, partial(_decided, label=label, also=False))
+            into.add(f"{name}{where}{suffix}", counts, estimate.share)
+            if not where and label in SHOCKED:
+                wide = _by_patient(chosen, partial(_decided, label=label, also=True))
+                into.add(f"{name}_with_extreme_tachycardia{suffix}", wide, estimate.share)
+                each = {whose: (right / of, 1.0) for whose, (right, of) in counts.items() if of}
+                into.add(f"{name}_mean_of_patients{suffix}", each, estimate.share)
+
+
+def episodes(found: Sequence[Watched], suffix: str, into: Figures) -> None:
+    """Add sensitivity and predictive value of episodes and of their duration."""
+    for where, chosen in (
+        ("", found),
+        *((f"_{s}", [w for w in found if w.record_set == s]) for s in ("vfdb", "mitdb")),
+    ):
+        chosen = [each for each in chosen if each.overlaps]
+        for kind in EPISODES:
+            for name, (part, of) in _OVERLAPS.items():
+                counts = _by_patient(chosen, partial(_overlapped, kind=kind, part=part, of=of))
+                into.add(f"{kind}_{name}{where}{suffix}", counts, estimate.share)
+
+
+_OVERLAPS = {
+    "episode_se": ("found", "episodes"),
+    "episode_ppv": ("right", "claims"),
+    "duration_se": ("common_s", "reference_s"),
+    "duration_ppv": ("common_s", "test_s"),
+}
+
+
+def delays(found: Sequence[Watched], suffix: str, into: Figures) -> None:
+    """Add the times within which a half, and 95 of 100 episodes, have been alarmed on; None where so many were not."""
+    every = [delay for each in found for delay in each.delays]
+    for part in (50, 95):
+        waited_s = estimate.waited([d.waited_s for d in every], [d.seen for d in every], part / 100)
+        into.values[f"alarm_delay_p{part}_s{suffix}"] = None if waited_s is None else round(waited_s, 2)
+    heard = _by_patient(found, lambda w: (sum(d.seen for d in w.delays), len(w.delays)))
+    into.add(f"long_episodes_alarmed{suffix}", heard, estimate.share)
+    into.values[f"long_episodes{suffix}"] = len(every)
+
+
+def false_alarms(found: Sequence[Watched], suffix: str, into: Figures) -> None:
+    """Add false alarms a bed a day: of each condition, and the sum of the lethal ones."""
+    columns = {name: 2 * k for k, name in enumerate(FALSE)}
+
+    def count(each: Watched) -> list[float]:
+        return [n for name in FALSE for n in (len(each.false.get(name, ())), each.judged_s.get(name, 0.0) / DAY_S)]
+
+    def a_day(sums: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        rates = [
+            np.divide(sums[:, k], sums[:, k + 1], out=np.full(len(sums), np.nan), where=sums[:, k + 1] > 0)
+            for k in (columns[name] for name in names)
+        ]
+        known = [rate for rate in rates if np.isfinite(rate).any()]
+        return np.sum(known, axis=0) if known else np.full(len(sums), np.nan)
+
+    counts = _by_patient([each for each in found if each.judged_s], count)
+    lethal = [name for name in FALSE if name != "atrial_fibrillation"]
+    into.add(f"false_alarms_per_bed_day{suffix}", counts, partial(a_day, names=lethal))
+    for name in FALSE:
+        into.add(f"false_alarms_per_bed_day_{name}{suffix}", counts, partial(a_day, names=[name]))
+
+
+def _overlapped(each: Watched, kind: str, part: str, of: str) -> tuple[float, float]:
+    return getattr(each.overlaps[kind], part), getattr(each.overlaps[kind], of)
+
+
+def _decided(each: Watched, label: str, also: bool) -> tuple[float, float]:
+    """Return how many segments of a label were decided rightly, and how many there are."""
+    chosen = [
+        segment.called or (also and more)
+        for segment, more in zip(each.segments, each.also, strict=True)
+        if segment.label == label
+    ]
+    right = sum(called == JUDGED[label] for called in chosen)  # pyright: ignore[reportArgumentType]
+    return right, len(chosen)
+
+
+def _by_patient(found: Sequence[Watched], count: Callable[[Watched], Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Sum up what the records of each patient count."""
+    sums: dict[str, Sequence[float]] = {}
+    for each in found:
+        counted = count(each)
+        sums[each.patient] = [a + b for a, b in zip(sums.get(each.patient, [0.0] * len(counted)), counted, strict=True)]
+    return sums
+
+
+def report(found: Found, folds: list[list[str]], costly: Sequence[Watched], *, out_of_fold: bool) -> dict[str, Any]:
+    """Return all that is printed: figures, their intervals, and what they were made of.
+
+    Parameters
+    ----------
+    found : Found
+        What was run.
+    folds : list of list of str
+        The patients of each fold, where the weights were fitted anew without them.
+    costly : sequence of Watched
+        The records to name.
+    out_of_fold : bool
+        Whether no record was judged by weights that have seen its patient; else these records are reported apart.
+    """
+    figures = Figures()
+    seen = [each for each in found.watched if is_in_sample(each.patient)]
+    unseen = [each for each in found.watched if not is_in_sample(each.patient)]
+    groups = [(found.watched, "")]
+    if not out_of_fold:
+        groups = [(unseen, ""), (seen, "_in_sample")]
+    for chosen, suffix in groups:
+        for add in (shockable, episodes, delays, false_alarms):
+            add(chosen, suffix, figures)
+    _add_atrial(found, figures)
+    counts = {"records": len(found.watched) + len(found.ltafdb) + len(found.cinc2017)}
+    counts |= {"records_in_sample": 0 if out_of_fold else len(seen), "records_failed": len(found.failed)}
+    return {
+        "figures": {**figures.values, **counts},
+        "intervals": figures.intervals,
+        "out_of_fold": out_of_fold,
+        "folds": {"seed": estimate.SEED, "patients": folds} if out_of_fold else None,
+        "segments": _tally(found.watched),
+        "by_patient": {
+            each.patient: {label: _decided(each, label, also=False) for label in SHOCKED}
+            for each in found.watched
+            if each.segments
+        },
+        "worst": [_worst(each) for each in costly],
+        "absent": found.absent,
+        "failed": found.failed,
+    }
+
+
+def _add_atrial(found: Found, into: Figures) -> None:
+    """Add the figures of `ltafdb` and `cinc2017`: none of their records was seen by a learned part."""
+    seconds = found.ltafdb
+    into.add("ltafdb_af_se", {name: (s.both, s.reference) for name, s in seconds.items()}, estimate.share)
+    into.add(
+        "ltafdb_af_sp",
+        {name: (s.all - s.reference - s.test + s.both, s.all - s.reference) for name, s in seconds.items()},
+        estimate.share,
+    )
+    into.add("ltafdb_af_ppv", {name: (s.both, s.test) for name, s in seconds.items()}, estimate.share)
+    rows = dict(zip(found.cinc2017, atrial.confusion(list(found.cinc2017.values())).tolist(), strict=True))
+    into.add("cinc2017_rules_f1_mean", rows, atrial.f1_mean)
+    classes: dict[str, atrial.Class] = {"normal": "N", "af": "A", "other": "O"}
+    for name, symbol in classes.items():
+        into.add(f"cinc2017_rules_f1_{name}", rows, partial(atrial.f1, name=symbol))
+
+
+def _tally(found: Sequence[Watched]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return, by set and label, how many segments there are and how many were called to be shocked."""
+    tally: dict[str, dict[str, tuple[int, int]]] = {}
+    for each in found:
+        for segment in each.segments:
+            labels = tally.setdefault(each.record_set, {})
+            n, called = labels.get(segment.label, (0, 0))
+            labels[segment.label] = (n + 1, called + segment.called)
+    return tally
+
+
+def _worst(each: Watched) -> dict[str, Any]:
+    return {
+        "set": each.record_set,
+        "record": each.record,
+        "cost": each.cost,
+        "missed_s": [segment.first_s for segment in each.wrong if not segment.called],
+        "called_s": [segment.first_s for segment in each.wrong if segment.called],
+        "false_alarms_s": {name: [round(s.onset_s, 1) for s in ours] for name, ours in each.false.items() if ours},
+    }
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Return what `vigil evaluate rhythm` prints of a report."""
+    values, intervals = result["figures"], result["intervals"]
+    lines = [f"{name:>56} {_number(value):>9}  {_between(intervals.get(name))}" for name, value in values.items()]
+    for record_set, labels in result["segments"].items():
+        counts = (f"{label} {called}/{n}" for label, (n, called) in sorted(labels.items()))
+        lines.append(f"segments of {record_set}, called to be shocked of all: {', '.join(counts)}")
+    for whose, decided in result["by_patient"].items():
+        parts = (f"{label} {right:.0f}/{of:.0f}" for label, (right, of) in decided.items() if of)
+        lines.append(f"{whose:>12} decided rightly: {', '.join(parts)}")
+    if result["folds"]:
+        lines += [f"fold {k}: {' '.join(fold)}" for k, fold in enumerate(result["folds"]["patients"], 1)]
+    for each in result["worst"]:
+        looks = {"missed": each["missed_s"], "called": each["called_s"], **each["false_alarms_s"]}
+        at = "; ".join(f"{what} at {' '.join(f'{s:g}' for s in found[:6])} s" for what, found in looks.items() if found)
+        lines.append(f"{each['set']}/{each['record']} costs {each['cost']}: {at}")
+    lines += [missing(name) for name in result["absent"]]
+    return "\n".join([*lines, *(f"{name}: not scored: {reason}" for name, reason in result["failed"].items())])
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return f"({interval[0]:.4g}-{interval[1]:.4g})" if interval else ""
