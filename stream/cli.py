@@ -391,7 +391,7 @@ def evaluate_rhythm(
     plot: Plot = None,
     cross_validate: CrossValidate = False,
 ) -> None:
-    """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms, atrial fibrillation."""
+    """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms."""
     from stream.evaluate.rhythm import evaluate
 
     raise SystemExit(
