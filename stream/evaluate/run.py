@@ -42,7 +42,7 @@ def records(data: Path) -> list[Path]:
     return [data / name for name in sorted(names)]
 
 
-def over(paths: list[Path], function: Callable[[Path], T], processes: int = PROCESSES) -> Outcome[T]:
+def over(paths: list[Path], function: Callable[[Path], T], processes: int | None = None) -> Outcome[T]:
     """Call a function for each record, and say on stderr how far it is.
 
     Parameters
@@ -51,12 +51,12 @@ def over(paths: list[Path], function: Callable[[Path], T], processes: int = PROC
         Records, without extension.
     function : callable
         Takes a record; must be one that another process can import. Whatever it raises is that record's failure.
-    processes : int
-        1 runs it in this process.
+    processes : int, optional
+        `PROCESSES` without it; 1 runs it in this process.
     """
     results: dict[str, T] = {}
     failed: dict[str, str] = {}
-    for path, result, reason in _results(paths, function, min(processes, len(paths))):
+    for path, result, reason in _results(paths, function, min(processes or PROCESSES, len(paths))):
         if reason is None and result is not None:
             results[path.name] = result
         else:
