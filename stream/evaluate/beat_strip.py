@@ -9,6 +9,7 @@ import numpy as np
 
 from ecg.ec57.label import BEATS
 from ecg.record import Annotations, Record, annotations
+from stream.analyze import analyze
 from stream.evaluate import beats
 from stream.evaluate.beats import Task
 
@@ -37,7 +38,10 @@ def draw(path: Path, task: Task, looks: Sequence[tuple[float, int]], seconds: fl
 
     recording = beats.task_recording(path, task)
     reference = annotations(path, beats.REFERENCE)
-    test = annotations(*beats.annotation_file(path, task.test)) if task.test else beats.own_annotations(recording)
+    if task.test:
+        test = annotations(*beats.annotation_file(path, task.test))
+    else:
+        test = beats.own_annotations(analyze(recording, {}), recording)
     mv = recording.mv()
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []

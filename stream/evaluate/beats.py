@@ -13,16 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.beat_given import classify
 from ecg.ec57.beats import FIRST_S, Pair, compare, pairs
 from ecg.ec57.episodes import Episodes, FibrillationMarks, compare_episodes
-from ecg.ec57.label import Mapping, marks
+from ecg.ec57.label import BEATS, FLUTTER_WAVE, Mapping, marks
 from ecg.ec57.noise import mix, noisy_stretches, second_half
 from ecg.ec57.runs import Kind, Runs, compare_runs
 from ecg.ec57.short import Short, short_intervals
 from ecg.ec57.table import Counts, Table, empty
 from ecg.frame import MISSING
 from ecg.record import Annotations, Record, annotations, read
-from stream.analyze import analyze, write
+from ecg.resample import ANALYSIS_HZ
+from stream.analyze import Analyzed, analyze, write
 from stream.evaluate import peers
 
 REFERENCE = "atr"
@@ -65,7 +67,8 @@ class Scored:
     ----------
     tables : dict of str to Table
         By protocol: `papers` and `bxb` leave the first five minutes out and map escape beats as their name says;
-        `papers_whole` scores the first five minutes, too; `bxb_union` leaves out beats inside anyone's fibrillation.
+        `papers_whole` scores the first five minutes, too; `bxb_union` leaves out beats inside anyone's fibrillation;
+        `papers_reference_peaks` and `bxb_reference_peaks` are of the classes at the reference's R peaks.
     runs : dict of Kind to Runs
         Ventricular and supraventricular, as rxr has them; empty with noise.
     sound_runs : dict of Kind to Runs
@@ -101,7 +104,11 @@ def score_record(path: Path, task: Task) -> Scored:
     recording = task_recording(path, task)
     extent = Extent(recording.rate_hz, recording.n_samples)
     stretches = scored_stretches(extent, task)
-    found = score_files(reference, own_annotations(recording), extent, stretches, "rhythm")
+    analyzed = analyze(recording, {})
+    found = score_files(reference, own_annotations(analyzed, recording), extent, stretches, "rhythm")
+    given = at_reference_peaks(reference, analyzed, extent)
+    for mapping in ("papers", "bxb"):
+        found.tables[f"{mapping}_reference_peaks"] = _table(reference, given, extent, stretches, mapping)
     if not task.sleepecg:
         return found
     return replace(found, peers={"sleepecg": qrs(reference, peers.sleepecg(recording), extent, stretches)})
@@ -152,12 +159,18 @@ def annotation_file(path: Path, test: str) -> tuple[Path, str]:
     return (Path(folder) / path.name if folder else path), extension
 
 
-def own_annotations(recording: Record) -> Annotations:
-    """Run a recording through the pipeline and return the annotation file that `vigil analyze` writes of it."""
-    analyzed = analyze(recording, {})
+def own_annotations(analyzed: Analyzed, recording: Record) -> Annotations:
+    """Return the annotation file that `vigil analyze` writes of a recording."""
     with tempfile.TemporaryDirectory() as folder:
         write(analyzed, recording, Path(folder))
         return annotations(Path(folder) / recording.name, "vigil")
+
+
+def at_reference_peaks(reference: Annotations, analyzed: Analyzed, extent: Extent) -> Annotations:
+    """Return the reference's beats, each with the class that the pipeline's rules give it from the clean signal."""
+    at = reference.samples[np.isin(reference.symbols, list(BEATS - {FLUTTER_WAVE}))]
+    peaks = np.round(at * (ANALYSIS_HZ / extent.rate_hz)).astype(np.int64)
+    return marks(at, classify(analyzed.clean_mv, peaks))
 
 
 def score_files(

@@ -27,7 +27,8 @@ LOOK_S = 10.0
 LOOKS = 3
 """How many of them are named."""
 
-REFERENCE_PEAKS = "figures _reference_peaks are null: the pipeline cannot be asked for classes at given R peaks yet"
+LEARNED_ON: frozenset[str] = frozenset()
+"""Records that a learned part was trained on which can change these figures; beats and rhythms are found by rules."""
 NOTHING_LEARNED = "--cross-validate leaves nothing out: no part that can change these figures is learned"
 
 
@@ -160,10 +161,12 @@ def _result(
     wanted: Wanted, scored: Mapping[str, Scored], failed: dict[str, str], costly: Sequence[str]
 ) -> dict[str, Any]:
     """Return all that is printed, as one object."""
-    values, intervals = figures(scored)
+    seen = {} if wanted.test else {name: record for name, record in scored.items() if name in LEARNED_ON}
+    values, intervals = figures({name: record for name, record in scored.items() if name not in seen})
+    if seen:
+        values |= {f"{name}_in_sample": value for name, value in figures(seen)[0].items()}
     # files that someone gives are tabled as the reference tools table them; our report leaves paced records out
     tabled = dict(scored) if wanted.test else {name: record for name, record in scored.items() if not record.paced}
-    notes = [] if wanted.test else [REFERENCE_PEAKS]
     result: dict[str, Any] = {
         "figures": {
             **values,
@@ -178,7 +181,7 @@ def _result(
         "reports": reports(tabled),
         "failed": failed,
         "worst": [{"record": name, "cost": len(scored[name].mistakes), "look": looks(scored[name])} for name in costly],
-        "notes": [*notes, *([NOTHING_LEARNED] if wanted.cross_validate else [])],
+        "notes": [NOTHING_LEARNED] if wanted.cross_validate else [],
     }
     if wanted.cross_validate:
         result["folds"] = folds(scored)

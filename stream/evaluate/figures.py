@@ -13,7 +13,13 @@ from ecg.ec57.table import Counts
 from stream.evaluate.beats import Scored
 from stream.evaluate.run import patient
 
-PROTOCOLS = {"": "papers", "_bxb": "bxb", "_whole": "papers_whole"}
+PROTOCOLS = {
+    "": "papers",
+    "_bxb": "bxb",
+    "_whole": "papers_whole",
+    "_reference_peaks": "papers_reference_peaks",
+    "_reference_peaks_bxb": "bxb_reference_peaks",
+}
 """End of a figure's name, and the protocol behind it."""
 
 Values = dict[str, float | None]
@@ -63,8 +69,7 @@ def rounded(value: float) -> float | None:
 def figures(scored: Mapping[str, Scored]) -> tuple[Values, Intervals]:
     """Return the figures by name, and their intervals.
 
-    All but those that end in `_all` leave paced records out. `_reference_peaks` is None: the pipeline cannot be asked
-    what the beats at given R peaks are.
+    All but those that end in `_all` leave paced records out. A figure is None where nothing was scored for it.
     """
     unpaced = {name: record for name, record in scored.items() if not record.paced}
     found = Figures()
@@ -74,8 +79,6 @@ def figures(scored: Mapping[str, Scored]) -> tuple[Values, Intervals]:
         for suffix, protocol in PROTOCOLS.items():
             tables = {name: record.tables.get(protocol) for name, record in unpaced.items()}
             found.add_counts(kind, suffix, {name: getattr(table, kind) for name, table in tables.items() if table})
-        for suffix in ("", "_bxb"):
-            found.values[f"{kind}_f1_reference_peaks{suffix}"] = None
     _add_short(found, unpaced)
     _add_episodes(found, unpaced)
     for peer in sorted({peer for record in scored.values() for peer in record.peers}):

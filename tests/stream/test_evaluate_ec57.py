@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from ecg.ec57.label import BEATS
-from ecg.record import annotations, write_annotations, write_signals
+from ecg.record import annotations, read, write_annotations, write_signals
+from stream.analyze import analyze, write
 from stream.evaluate import ec57, peers, run
-from stream.evaluate.beats import Task, annotation_file, header, score_record
+from stream.evaluate.beats import Task, annotation_file, header, own_annotations, score_record
 from stream.evaluate.ec57 import Wanted, evaluate
 from stream.evaluate.figures import folds
 
@@ -69,7 +70,9 @@ def test_the_pipeline_is_scored_end_to_end(data: Path, capsys: pytest.CaptureFix
     assert figures["sleepecg_qrs_se"] > 95
     assert (figures["records"], figures["records_unpaced"], figures["records_failed"]) == (3, 2, 1)
     assert list(result["failed"]) == ["bad"]
-    assert figures["veb_f1_reference_peaks"] is None
+    assert figures["veb_f1_reference_peaks"] > 95
+    given = result["records"]["201"]["beats"]["papers_reference_peaks"]["qrs"]
+    assert (given["missed"], given["false"]) == (0, 0)
     assert result["records"]["104"]["paced"]
 
 
@@ -83,6 +86,16 @@ def test_figures_are_those_of_the_counts(data: Path, capsys: pytest.CaptureFixtu
         if found:
             assert result["figures"][f"{kind}_f1"] == round(200 * found / (2 * found + missed + false), 3)
     assert 75 < result["figures"]["qrs_se"] < 85
+
+
+def test_records_that_were_learned_from_are_kept_out_and_printed_apart(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = printed(capsys, Wanted(data, json=True))["records"]
+    monkeypatch.setattr(ec57, "LEARNED_ON", frozenset({"201"}))
+    figures = printed(capsys, Wanted(data, json=True))["figures"]
+    assert figures["qrs_f1"] == plain["202"]["beats"]["papers"]["qrs"]["f1"]
+    assert figures["qrs_f1_in_sample"] == plain["201"]["beats"]["papers"]["qrs"]["f1"]
 
 
 def test_one_patient_gives_no_interval_and_two_do(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,13 +220,10 @@ def test_folds_keep_a_patient_together_and_hold_every_record_once() -> None:
 
 
 def test_what_is_scored_is_the_file_that_analyze_writes(data: Path, tmp_path: Path) -> None:
-    from ecg.record import read
-    from stream.analyze import analyze, write
-    from stream.evaluate.beats import own_annotations
-
     recording = read(data / "201", end_s=60.0)
-    write(analyze(recording, {}), recording, tmp_path)
-    written, own = annotations(tmp_path / "201", "vigil"), own_annotations(recording)
+    analyzed = analyze(recording, {})
+    write(analyzed, recording, tmp_path)
+    written, own = annotations(tmp_path / "201", "vigil"), own_annotations(analyzed, recording)
     assert (own.samples == written.samples).all()
     assert (own.symbols == written.symbols).all()
     assert set(own.symbols.tolist()) <= BEATS | {"+"}
