@@ -70,6 +70,15 @@ def missing(name: str) -> str:
     return f"{name} is not there: `vigil records get {name} --to DIR` brings it from PhysioNet into DIR/{name}"
 
 
+def check_folder(folder: Path) -> None:
+    """Raise FileNotFoundError, which names the command that brings the set, where a folder holds no records."""
+    name = folder.absolute().name
+    if name in SETS and not count(SETS[name], folder.absolute().parent):
+        raise FileNotFoundError(f"no record in {folder}: {missing(name)}")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: `vigil records list` names the sets, `get` brings them")
+
+
 def get(sets: Mapping[str, Collection[str] | None], to: Path, say: Say, base: str = PHYSIONET) -> list[Got]:
     """Bring sets from PhysioNet; what is here already and whole is not fetched again.
 

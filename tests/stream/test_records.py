@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +20,10 @@ from typer.testing import CliRunner
 from ecg import record
 from simulators.story import PLOTS
 from stream import records
-from stream.cli import app
+from stream.cli import app, main
 from stream.demo_records import demo_folder, demo_records
 from stream.record_sets import SETS
-from stream.records import count, get, missing, table, wanted
+from stream.records import check_folder, count, get, missing, table, wanted
 
 ATR = b"\x00\x70\x00\x00"  # an N at sample 0, and the end
 
@@ -404,8 +405,27 @@ def test_without_a_folder_a_set_goes_to_the_cache(
     assert demo_folder(tmp_path) == tmp_path / "records"
 
 
-def test_the_error_for_a_set_that_is_missing_names_the_command_that_brings_it() -> None:
+@pytest.mark.parametrize("name", ["cudb", "other"])
+def test_the_error_for_a_set_that_is_missing_names_the_command_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     assert "`vigil records get cudb --to DIR`" in missing("cudb")
+    monkeypatch.setattr(sys, "argv", ["vigil", "evaluate", "ec57", "--data", str(tmp_path / name)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"`vigil records {'get cudb --to DIR' if name == 'cudb' else 'list'}`" in said
+
+
+def test_a_folder_that_holds_no_record_of_its_set_is_a_missing_set(tmp_path: Path) -> None:
+    (tmp_path / "cudb").mkdir()
+    with pytest.raises(FileNotFoundError, match="vigil records get cudb"):
+        check_folder(tmp_path / "cudb")
+    (tmp_path / "cudb/cu01.hea").touch()
+    check_folder(tmp_path / "cudb")
+    check_folder(tmp_path)
 
 
 @pytest.mark.records
