@@ -2,7 +2,8 @@
 
 Clifford et al. 2015, Computing in Cardiology 42, 273-276 (doi:10.1109/CIC.2015.7408639): of 100 (TP + TN) over
 (TP + TN + FP + 5 FN), where a true alarm that is kept is a TP and one that is withheld an FN. The event must lie in the
-last ten seconds before the monitor's alarm, which is where a record ends.
+last ten seconds before the monitor's alarm: at minute five of the set's records, half of which go on for 30 s, or at
+the end of an excerpt.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ecg.condition import CHAINS
 from ecg.episodes import Span
 from ecg.estimate import percent
 
+ALARM_S = 300.0
+"""When the monitor cried, in the set's records; an earlier end is that of an excerpt."""
 LAST_S = 10.0
 """An event counts if it lies in this many seconds before the monitor's alarm."""
 COST = 5.0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ecg.challenge2015 import ALARM_S
 from ecg.condition import LETHAL
 from ecg.record import read
 from simulators.artefact import Artefact, disturb
@@ -21,8 +22,6 @@ from simulators.wearable import Wearable
 
 FIRST_BURST_S, BURST_S = 20.0, 30.0
 WEARABLE_NO_DATA_S = 45.0
-ALARM_S = 300.0
-"""When the monitor cried, in the records of the 2015 challenge; half of them go on for 30 s."""
 _HEARTS = 32  # in larger wards some hearts beat twice
 _PHYSIONET = "PhysioNet, Goldberger et al. 2000, ODC-By 1.0"
 

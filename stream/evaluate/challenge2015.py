@@ -87,7 +87,7 @@ def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
     ValueError
         If neither says what the alarm was.
     """
-    recording = read(path)
+    recording = read(path, end_s=challenge.ALARM_S)
     alarm = alarms.get(path.name) or _from_comments(recording)
     ours = _alarms(recording)
     alone = _alarms(without_pulse(recording))
@@ -262,7 +262,7 @@ def _worst(line: dict[str, Any]) -> str:
 
 
 def _plot(data: Path, decision: Decision, out: Path) -> None:
-    recording = read(data / decision.record)
+    recording = read(data / decision.record, end_s=challenge.ALARM_S)
     analyzed = _analyzed(recording)
     truth = "true" if decision.true else "false"
     bands = [Band(f"monitor: {decision.kind} ({truth})", ((decision.end_s - challenge.LAST_S, decision.end_s),))]

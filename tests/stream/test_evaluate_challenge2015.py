@@ -43,6 +43,16 @@ def decision(kind: str, true: bool, kept: bool, kept_ecg_only: bool | None = Non
     return Decision("r", kind, true, 30.0, EVENT if kept else None, EVENT if alone else None, ())
 
 
+@pytest.mark.parametrize(("silent_s", "kept"), [(291.0, True), (315.0, False)])
+def test_what_a_record_holds_behind_the_alarm_is_not_heard(tmp_path: Path, silent_s: float, kept: bool) -> None:
+    beats = np.tile(heart(), (1, 11))
+    beats[:, round(silent_s * RATE_HZ) : round((silent_s + 12) * RATE_HZ)] = 0.0
+    path = written(tmp_path, "a103l", beats, "Asystole", true=True)
+    found = decide(path, {})
+    assert (found.end_s, found.kept) == (300.0, kept)
+    assert all(span.decided_s <= 300.0 for span in found.ours)
+
+
 def test_figures_are_of_all_and_by_type() -> None:
     made = [
         decision("asystole", True, True),
