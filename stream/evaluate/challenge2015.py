@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ecg import challenge2015 as challenge
 from ecg import estimate
 from ecg.challenge2015 import Alarm, Counts
+from ecg.condition import CONDITIONS
 from ecg.episodes import Span, spans
 from ecg.record import Record, read
 from stream.analyze import EPOCH_NS, Analyzed, analyze
@@ -43,7 +44,7 @@ class Decision(msgspec.Struct, frozen=True):
     """What was decided on one alarm, and what is true.
 
     `event` is the alarm of ours that kept it, with the pulse signals and (`event_ecg_only`) without them; `ours` are
-    all that were on in the last ten seconds.
+    all alarms of the patient that held in the last ten seconds.
     """
 
     record: str
@@ -93,7 +94,7 @@ def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
     alone = _alarms(without_pulse(recording))
     end_s = recording.duration_s
     event, ecg_only = (challenge.event(alarm.kind, each, end_s) for each in (ours, alone))
-    late = tuple(span for span in ours if span.last_s >= end_s - challenge.LAST_S)
+    late = tuple(span for span in ours if span.last_s >= end_s - challenge.LAST_S and _is_clinical(span))
     return Decision(path.name, alarm.kind, alarm.true, end_s, event, ecg_only, late)
 
 
@@ -174,6 +175,11 @@ def _analyzed(recording: Record) -> Analyzed:
 
 def _alarms(recording: Record) -> list[Span]:
     return spans(_analyzed(recording).alerts, EPOCH_NS, recording.duration_s)
+
+
+def _is_clinical(span: Span) -> bool:
+    """Whether an alarm is of the patient: neither of the device or the service, nor a change of risk."""
+    return not CONDITIONS[span.condition].technical and span.condition != "risk_level"
 
 
 def _line(decision: Decision) -> dict[str, Any]:

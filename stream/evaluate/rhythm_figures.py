@@ -72,7 +72,10 @@ _OVERLAPS = {
 
 
 def delays(found: Sequence[Watched], suffix: str, into: Figures) -> None:
-    """Add the times within which a half, and 95 of 100 episodes, have been alarmed on; None where so many were not."""
+    """Add the times within which a half, and 95 of 100 episodes, have been alarmed on; None where so many were not.
+
+    `long_episodes_alarmed_before` counts those at whose onset an alarm was on already: they waited for 0 s.
+    """
     every = [delay for each in found for delay in each.delays]
     for part in (50, 95):
         waited_s = estimate.waited([d.waited_s for d in every], [d.seen for d in every], part / 100)
@@ -80,6 +83,7 @@ def delays(found: Sequence[Watched], suffix: str, into: Figures) -> None:
     heard = _by_patient(found, lambda w: (sum(d.seen for d in w.delays), len(w.delays)))
     into.add(f"long_episodes_alarmed{suffix}", heard, estimate.share)
     into.values[f"long_episodes{suffix}"] = len(every)
+    into.values[f"long_episodes_alarmed_before{suffix}"] = sum(delay.waited_s == 0 for delay in every)
 
 
 def false_alarms(found: Sequence[Watched], suffix: str, into: Figures) -> None:

@@ -144,6 +144,8 @@ def test_bad_records_are_named_and_the_others_scored(
     line = msgspec.json.decode(out.read_bytes())
     assert (line["record"], line["true"], line["kept"]) == ("a1", False, True)
     assert line["event"]["condition"] == "asystole"
+    assert "asystole" in [each["condition"] for each in line["ours"]]
+    assert not {"rules_alone", "risk_level"} & {each["condition"] for each in line["ours"]}
     drawn = (tmp_path / "strips" / "a1.svg").read_text()
     assert "monitor: asystole (false)" in drawn
     assert "ours: asystole" in drawn

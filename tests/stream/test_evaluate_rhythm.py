@@ -226,7 +226,9 @@ def test_delays_are_right_censored() -> None:
     delays([watched(delays=waited)], "", figures)
     assert (figures.values["alarm_delay_p50_s"], figures.values["alarm_delay_p95_s"]) == (3.0, 20.0)
     assert (figures.values["long_episodes_alarmed"], figures.values["long_episodes"]) == (90.0, 10)
-    delays([watched(delays=waited[:9])], "_x", figures)
+    assert figures.values["long_episodes_alarmed_before"] == 0
+    delays([watched(delays=waited[:9]), watched(delays=[Delay(0.0, 60.0, 0.0, True)])], "_x", figures)
+    assert figures.values["long_episodes_alarmed_before_x"] == 1
     assert figures.values["alarm_delay_p95_s_x"] is None
 
 
