@@ -94,10 +94,12 @@ class Scored:
 
 
 def score_record(path: Path, task: Task) -> Scored:
-    """Score one record, without extension; raises what reading it raises."""
-    reference = annotations(path, REFERENCE)
+    """Score one record, without extension; raises what reading it raises, ValueError where a file is cut."""
+    reference = whole_annotations(path, REFERENCE)
+    if not np.isin(reference.symbols, list(BEATS)).any():
+        raise ValueError(f"{path.name}.{REFERENCE}: no beat")
     if task.test is not None:
-        test = annotations(*annotation_file(path, task.test))
+        test = whole_annotations(*annotation_file(path, task.test))
         last = max((int(at[-1]) for at in (reference.samples, test.samples) if len(at)), default=0)
         rate_hz, length = header(path)
         return score_files(reference, test, Extent(rate_hz, length or last + 1), [(FIRST_S, None)], "brackets")
@@ -120,6 +122,13 @@ def task_recording(path: Path, task: Task) -> Record:
     if task.noise is None:
         return recording
     return noisy(recording, annotations(path, REFERENCE), task.noise, task.snr_db)
+
+
+def whole_annotations(path: Path, extension: str) -> Annotations:
+    """Read an annotation file; raises ValueError where its end mark, two zero bytes, is missing."""
+    if path.with_name(f"{path.name}.{extension}").read_bytes()[-2:] != b"\0\0":
+        raise ValueError(f"{path.name}.{extension}: cut")
+    return annotations(path, extension)
 
 
 class Extent(NamedTuple):

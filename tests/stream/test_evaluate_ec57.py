@@ -135,6 +135,17 @@ def test_annotations_are_scored_without_signals(data: Path, tmp_path: Path) -> N
     assert score_record(tmp_path / "201", Task("mine")).tables["papers"].qrs.found > 0
 
 
+def test_a_cut_annotation_file_and_a_reference_without_beats_are_failures(data: Path, tmp_path: Path) -> None:
+    for name in ("201.hea", "201.atr", "201.mine"):
+        (tmp_path / name).write_bytes((data / name).read_bytes())
+    (tmp_path / "201.mine").write_bytes((data / "201.mine").read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"201\.mine: cut"):
+        score_record(tmp_path / "201", Task("mine"))
+    write_annotations(tmp_path / "201", "atr", [5], ["+"], rate_hz=RATE, aux=["(N"])
+    with pytest.raises(ValueError, match="no beat"):
+        score_record(tmp_path / "201", Task("mine"))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [("r 2 360 650000", (360.0, 650000)), ("# x\n\nr 2 128/1(0) 0", (128.0, None)), ("r 0 250.5", (250.5, None))],
