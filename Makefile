@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export VIGIL_RECORDS ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo test check bench scores campaign clean lock
+.PHONY: help setup demo test check bench scores campaign peers clean lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,10 @@ scores: setup ## where Vigil stands on the sets in VIGIL_RECORDS, as the table o
 
 campaign: setup ## the long tests: services killed over and over under load
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -m campaign
+
+peers: setup ## NeuroKit2 in an environment of its own, for `vigil evaluate ec57 --peer neurokit2`
+	@$(BIN)/uv venv -q --python 3.11 .venv-peers
+	@$(BIN)/uv pip install -q --python .venv-peers/bin/python neurokit2
 
 clean: ## remove what tools and tests leave behind; .venv and the cache in the home folder stay
 	@rm -rf .venv/.warm build dist .ruff_cache .pytest_cache .hypothesis .benchmarks
