@@ -65,7 +65,7 @@ def _there(folder: Path) -> Path:
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", callback=_there)]
 Decisions = Annotated[Path | None, typer.Option("--decisions", help="Write a line a record here, as NDJSON.")]
-Sets = Annotated[Path, typer.Option("--data", help="Folder that holds the sets.", exists=True, file_okay=False)]
+Sets = Annotated[Path, typer.Option("--data", help="Folder that holds the sets.", callback=_there)]
 Worst = Annotated[int, typer.Option("--worst", min=0, help="Name this many records that cost most.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the strips of those into this folder, as SVG.")]
 CrossValidate = Annotated[

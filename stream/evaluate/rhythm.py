@@ -19,10 +19,10 @@
 * `ltafdb`: atrial fibrillation by duration, the rule given the annotated beats (`stream.evaluate.atrial`).
 * `cinc2017`: four classes by rules on what the pipeline says.
 
-A part of the pipeline was fitted on some of these records (`ecg.wave_fit`), and can change every figure of alarms:
-headlines leave its patients out, and figures ending in `_in_sample` are theirs. With `cross_validate` it is fitted
-anew without each fold's patients, and headlines are of all records, each judged by weights that have not seen its
-patient. Intervals are by bootstrap over patients.
+Parts of the pipeline were learned from some of these records (`ecg.learned`): headlines leave the patients out that a
+part which can change the figure has seen, and figures ending in `_in_sample` are theirs. With `cross_validate` the
+weights of the wave are fitted anew without each fold's patients, and count as not having seen them; the others cannot
+be fitted anew by a command yet, and their patients stay apart. Intervals are by bootstrap over patients.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ import msgspec
 
 from ecg import wave_fit
 from ecg.episodes import spans
+from ecg.learned import LEARNED, has_seen
 from ecg.record import annotations, read
 from ecg.segments import ventricular
 from stream.analyze import EPOCH_NS, analyze
 from stream.evaluate import atrial, run
 from stream.evaluate.figures import folds as divide
-from stream.evaluate.rhythm_figures import Found, is_in_sample, report, text
+from stream.evaluate.rhythm_figures import Found, report, text
 from stream.evaluate.strip import Band, draw
 from stream.evaluate.watched import FALSE, Watched, Weights, own_weights, watch
 
@@ -128,7 +129,11 @@ def _lines(found: Found) -> list[dict[str, Any]]:
     """Return what `--decisions` writes: a line a record."""
     lines: list[dict[str, Any]] = []
     for each in found.watched:
-        line = {"set": each.record_set, "in_sample": is_in_sample(each.patient), **msgspec.to_builtins(each)}
+        line = {
+            "set": each.record_set,
+            "seen_by": [part for part in LEARNED if has_seen([part], each.patient)],
+            **msgspec.to_builtins(each),
+        }
         lines.append({name: value for name, value in line.items() if name != "record_set"})
     lines += [{"set": "ltafdb", "record": name, **s._asdict()} for name, s in found.ltafdb.items()]
     lines += [

@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecg import estimate, wave_fit
+from ecg import estimate
+from ecg.condition import LETHAL
+from ecg.learned import LEARNED, has_seen
 from ecg.segments import JUDGED
 from stream.evaluate import atrial
 from stream.evaluate.figures import Figures
@@ -16,6 +19,10 @@ from stream.evaluate.watched import EPISODES, FALSE, SHOCKED, Watched
 from stream.records import missing
 
 DAY_S = 86_400.0
+VENTRICULAR, ATRIAL = ("wave", "beats"), ("wave", "beats", "atrial")
+"""Learned parts (`ecg.learned`) that can change the figures of ventricular rhythms and rates, and those of AF."""
+REFITTED = ("wave",)
+"""Parts that `--cross-validate` fits anew."""
 
 
 class Found(NamedTuple):
@@ -26,15 +33,6 @@ class Found(NamedTuple):
     cinc2017: dict[str, tuple[atrial.Class, atrial.Class]]
     failed: dict[str, str]
     absent: list[str]
-
-
-def is_in_sample(whose: str) -> bool:
-    """Whether a patient is one that the weights of the wave were fitted on."""
-    return any(
-        whose == wave_fit.patient(record_set, record)
-        for record_set, records in wave_fit.TRAINED_ON.items()
-        for record in records
-    )
 
 
 def shockable(found: Sequence[Watched], suffix: str, into: Figures) -> None:
@@ -50,14 +48,14 @@ def shockable(found: Sequence[Watched], suffix: str, into: Figures) -> None:
                 into.add(f"{name}_mean_of_patients{suffix}", each, estimate.share)
 
 
-def episodes(found: Sequence[Watched], suffix: str, into: Figures) -> None:
+def episodes(found: Sequence[Watched], suffix: str, into: Figures, kinds: Sequence[str] = tuple(EPISODES)) -> None:
     """Add sensitivity and predictive value of episodes and of their duration."""
     for where, chosen in (
         ("", found),
         *((f"_{s}", [w for w in found if w.record_set == s]) for s in ("vfdb", "mitdb")),
     ):
         chosen = [each for each in chosen if each.overlaps]
-        for kind in EPISODES:
+        for kind in kinds:
             for name, (part, of) in _OVERLAPS.items():
                 counts = _by_patient(chosen, partial(_overlapped, kind=kind, part=part, of=of))
                 into.add(f"{kind}_{name}{where}{suffix}", counts, estimate.share)
@@ -86,26 +84,25 @@ def delays(found: Sequence[Watched], suffix: str, into: Figures) -> None:
     into.values[f"long_episodes_alarmed_before{suffix}"] = sum(delay.waited_s == 0 for delay in every)
 
 
-def false_alarms(found: Sequence[Watched], suffix: str, into: Figures) -> None:
-    """Add false alarms a bed a day: of each condition, and the sum of the lethal ones."""
-    columns = {name: 2 * k for k, name in enumerate(FALSE)}
+def false_alarms(found: Sequence[Watched], suffix: str, into: Figures, names: Sequence[str] = FALSE) -> None:
+    """Add false alarms a bed a day of each of these conditions; where the lethal ones are asked for, their sum too."""
 
     def count(each: Watched) -> list[float]:
-        return [n for name in FALSE for n in (len(each.false.get(name, ())), each.judged_s.get(name, 0.0) / DAY_S)]
-
-    def a_day(sums: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        rates = [
-            np.divide(sums[:, k], sums[:, k + 1], out=np.full(len(sums), np.nan), where=sums[:, k + 1] > 0)
-            for k in (columns[name] for name in names)
-        ]
-        known = [rate for rate in rates if np.isfinite(rate).any()]
-        return np.sum(known, axis=0) if known else np.full(len(sums), np.nan)
+        return [n for name in names for n in (len(each.false.get(name, ())), each.judged_s.get(name, 0.0) / DAY_S)]
 
     counts = _by_patient([each for each in found if each.judged_s], count)
-    lethal = [name for name in FALSE if name != "atrial_fibrillation"]
-    into.add(f"false_alarms_per_bed_day{suffix}", counts, partial(a_day, names=lethal))
-    for name in FALSE:
-        into.add(f"false_alarms_per_bed_day_{name}{suffix}", counts, partial(a_day, names=[name]))
+    for k, name in enumerate(names):
+        into.add(f"false_alarms_per_bed_day_{name}{suffix}", counts, partial(_a_day, columns=[k]))
+    lethal = [k for k, name in enumerate(names) if name in LETHAL]
+    if lethal:
+        into.add(f"false_alarms_per_bed_day{suffix}", counts, partial(_a_day, columns=lethal))
+
+
+def _a_day(sums: NDArray[np.float64], columns: Sequence[int]) -> NDArray[np.float64]:
+    """Return the sum of rates, each of alarms over days in neighbouring columns; those without any day are left out."""
+    n, days = sums[:, 0::2][:, columns], sums[:, 1::2][:, columns]
+    rates = np.divide(n, days, out=np.full(n.shape, np.nan), where=days > 0)
+    return np.where(np.isfinite(rates).any(axis=1), np.nansum(rates, axis=1), np.nan)
 
 
 def _overlapped(each: Watched, kind: str, part: str, of: str) -> tuple[float, float]:
@@ -144,20 +141,25 @@ def report(found: Found, folds: list[list[str]], costly: Sequence[Watched], *, o
     costly : sequence of Watched
         The records to name.
     out_of_fold : bool
-        Whether no record was judged by weights that have seen its patient; else these records are reported apart.
+        Whether the parts of `REFITTED` were fitted anew without each record's patient. What is learned otherwise has
+        seen some patients still: figures of these are reported apart.
     """
     figures = Figures()
-    seen = [each for each in found.watched if is_in_sample(each.patient)]
-    unseen = [each for each in found.watched if not is_in_sample(each.patient)]
-    groups = [(found.watched, "")]
-    if not out_of_fold:
-        groups = [(unseen, ""), (seen, "_in_sample")]
-    for chosen, suffix in groups:
-        for add in (shockable, episodes, delays, false_alarms):
-            add(chosen, suffix, figures)
+    refitted = REFITTED if out_of_fold else ()
+    for parts, adders in _GROUPS:
+        fixed = [part for part in parts if part not in refitted]
+        seen = [each for each in found.watched if has_seen(fixed, each.patient)]
+        unseen = [each for each in found.watched if not has_seen(fixed, each.patient)]
+        for add in adders:
+            add(unseen, "", figures)
+            if seen:
+                add(seen, "_in_sample", figures)
     _add_atrial(found, figures)
     counts = {"records": len(found.watched) + len(found.ltafdb) + len(found.cinc2017)}
-    counts |= {"records_in_sample": 0 if out_of_fold else len(seen), "records_failed": len(found.failed)}
+    counts |= {
+        "records_in_sample": sum(_is_in_sample(each, refitted) for each in found.watched),
+        "records_failed": len(found.failed),
+    }
     return {
         "figures": {**figures.values, **counts},
         "intervals": figures.intervals,
@@ -175,16 +177,27 @@ def report(found: Found, folds: list[list[str]], costly: Sequence[Watched], *, o
     }
 
 
+_GROUPS: tuple[tuple[Sequence[str], tuple[Callable[[Sequence[Watched], str, Figures], None], ...]], ...] = (
+    (VENTRICULAR, (shockable, partial(episodes, kinds=("vt", "vf")), delays, partial(false_alarms, names=LETHAL))),
+    (ATRIAL, (partial(episodes, kinds=("af",)), partial(false_alarms, names=("atrial_fibrillation",)))),
+)
+
+
+def _is_in_sample(each: Watched, refitted: Sequence[str]) -> bool:
+    return has_seen([part for part in LEARNED if part not in refitted], each.patient)
+
+
 def _add_atrial(found: Found, into: Figures) -> None:
-    """Add the figures of `ltafdb` and `cinc2017`: none of their records was seen by a learned part."""
-    seconds = found.ltafdb
-    into.add("ltafdb_af_se", {name: (s.both, s.reference) for name, s in seconds.items()}, estimate.share)
-    into.add(
-        "ltafdb_af_sp",
-        {name: (s.all - s.reference - s.test + s.both, s.all - s.reference) for name, s in seconds.items()},
-        estimate.share,
-    )
-    into.add("ltafdb_af_ppv", {name: (s.both, s.test) for name, s in seconds.items()}, estimate.share)
+    """Add the figures of `ltafdb`, and of `cinc2017`, of which no learned part has seen a record."""
+    seen = {name: s for name, s in found.ltafdb.items() if has_seen(["atrial"], f"ltafdb/{name}")}
+    unseen = {name: s for name, s in found.ltafdb.items() if name not in seen}
+    for seconds, suffix in ((unseen, ""), (seen, "_in_sample")):
+        rows = {name: (s.both, s.reference) for name, s in seconds.items()}
+        into.add(f"ltafdb_af_se{suffix}", rows, estimate.share)
+        rows = {n: (s.all - s.reference - s.test + s.both, s.all - s.reference) for n, s in seconds.items()}
+        into.add(f"ltafdb_af_sp{suffix}", rows, estimate.share)
+        rows = {name: (s.both, s.test) for name, s in seconds.items()}
+        into.add(f"ltafdb_af_ppv{suffix}", rows, estimate.share)
     rows = dict(zip(found.cinc2017, atrial.confusion(list(found.cinc2017.values())).tolist(), strict=True))
     into.add("cinc2017_rules_f1_mean", rows, atrial.f1_mean)
     classes: dict[str, atrial.Class] = {"normal": "N", "af": "A", "other": "O"}

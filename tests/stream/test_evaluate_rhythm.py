@@ -18,7 +18,7 @@ from ecg.segments import Segment
 from stream.evaluate import atrial, rhythm, run
 from stream.evaluate.figures import Figures
 from stream.evaluate.rhythm import evaluate
-from stream.evaluate.rhythm_figures import Found, delays, episodes, false_alarms, is_in_sample, report, shockable
+from stream.evaluate.rhythm_figures import Found, delays, episodes, false_alarms, report, shockable
 from stream.evaluate.watched import BEFORE_END_S, Delay, Watched, count, own_weights, watch
 
 RATE_HZ = 250.0
@@ -257,7 +257,7 @@ def test_records_of_patients_that_the_weights_have_seen_are_in_no_headline() -> 
     assert (only["shockable_se"], only["records_in_sample"]) == (None, 1)
 
 
-def test_out_of_fold_the_headline_is_of_all_records() -> None:
+def test_weights_fitted_anew_count_as_not_having_seen_a_patient() -> None:
     found = Found([segmented("vfdb/418", "vfdb", segments("shockable", 1, 0))], {}, {}, {}, [])
     made = report(found, [["vfdb/418"]], [], out_of_fold=True)
     assert made["figures"]["shockable_se"] == 100.0
@@ -265,11 +265,30 @@ def test_out_of_fold_the_headline_is_of_all_records() -> None:
     assert made["folds"]["patients"] == [["vfdb/418"]]
 
 
-def test_202_is_in_sample_because_its_patient_is() -> None:
-    assert is_in_sample("mitdb/201")
+def test_parts_that_are_not_fitted_anew_keep_their_patients_apart() -> None:
+    day = {"judged_s": {VF: 86_400.0}, "false": {VF: [span(VF, 1, 2)]}}
+    figures = report(Found([watched("mitdb/101", "mitdb", **day)], {}, {}, {}, []), [], [], out_of_fold=True)["figures"]
+    assert figures["false_alarms_per_bed_day"] is None
+    assert figures["false_alarms_per_bed_day_in_sample"] == 1.0
+
+
+def test_atrial_fibrillation_is_in_sample_where_its_rule_was_chosen_and_ventricular_rhythms_are_not() -> None:
+    each = watched("mitdb/100", "mitdb", overlaps={k: Overlap(1, 1, 1, 1, 9.0, 9.0, 9.0) for k in ("af", "vt", "vf")})
+    figures = report(Found([each], {}, {}, {}, []), [], [], out_of_fold=False)["figures"]
+    assert (figures["af_duration_se"], figures["af_duration_se_in_sample"]) == (None, 100.0)
+    assert figures["vt_duration_se"] == 100.0
+    assert "vt_duration_se_in_sample" not in figures
+
+
+def test_the_half_of_ltafdb_that_the_rule_has_seen_is_apart() -> None:
+    seconds = {"00": atrial.Seconds(1.0, 2.0, 1.0, 10.0), "01": atrial.Seconds(3.0, 3.0, 4.0, 10.0)}
+    figures = report(Found([], seconds, {}, {}, []), [], [], out_of_fold=False)["figures"]
+    assert (figures["ltafdb_af_se"], figures["ltafdb_af_se_in_sample"]) == (100.0, 50.0)
+    assert (figures["ltafdb_af_sp"], figures["ltafdb_af_ppv"]) == (pytest.approx(600 / 7, abs=0.001), 75.0)
+
+
+def test_202_is_its_patient() -> None:
     assert count(record(20, name="202"), beats(60, 20), [], "mitdb").patient == "mitdb/201"
-    assert not is_in_sample("mitdb/100")
-    assert not is_in_sample("cudb/201")
 
 
 # atrial fibrillation from intervals, and short strips
@@ -364,7 +383,7 @@ def test_what_is_absent_or_bad_is_named_and_the_rest_scored(
     assert printed["absent"] == ["cudb", "mitdb", "ltafdb", "cinc2017"]
     assert printed["figures"]["shockable_se"] == 100.0 * printed["segments"]["vfdb"]["shockable"][1] / 4
     line = msgspec.json.decode(out.read_bytes())
-    assert (line["set"], line["record"], line["in_sample"], len(line["segments"])) == ("vfdb", "427", False, 4)
+    assert (line["set"], line["record"], line["seen_by"], len(line["segments"])) == ("vfdb", "427", [], 4)
 
 
 def test_a_command_for_a_missing_set_is_named_and_status_is_2_if_nothing_could_be_scored(

@@ -1,0 +1,41 @@
+"""What was learned from which patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecg.learned import LEARNED, has_seen, patients
+
+
+def test_202_was_seen_because_its_patient_was() -> None:
+    assert "202" not in LEARNED["wave"]["mitdb"]
+    assert has_seen(["wave"], "mitdb/201")
+    assert has_seen(["beats"], "mitdb/201")
+
+
+def test_the_same_number_in_another_set_is_another_patient() -> None:
+    assert has_seen(["atrial"], "ltafdb/100")
+    assert has_seen(["atrial"], "mitdb/100")
+    assert not has_seen(["wave", "beats"], "mitdb/100")
+    assert not has_seen(list(LEARNED), "cudb/100")
+
+
+def test_paced_records_taught_no_class_of_beats() -> None:
+    assert not {f"mitdb/{name}" for name in ("102", "104", "107", "217")} & patients("beats")
+
+
+@pytest.mark.records
+def test_every_record_that_taught_is_here(records: Path) -> None:
+    for part in LEARNED.values():
+        for name, taught in part.items():
+            here = {path.stem for path in (records / name).glob("*.atr")}
+            assert {*taught} <= here
+
+
+@pytest.mark.records
+def test_half_of_ltafdb_was_kept_from_the_rule(records: Path) -> None:
+    here = sorted(path.stem for path in (records / "ltafdb").glob("*.atr"))
+    assert len(LEARNED["atrial"]["ltafdb"]) == len(set(here) & {*LEARNED["atrial"]["ltafdb"]})
+    assert not has_seen(["atrial"], "ltafdb/" + here[1])
