@@ -64,6 +64,10 @@ _BEATS = {
     "sveb_ppv": "SVEB +P",
     "sveb_se_bxb": "SVEB Se, bxb's mapping",
     "sveb_ppv_bxb": "SVEB +P, bxb's mapping",
+    "veb_se_reference_peaks": "VEB Se, R peaks given",
+    "veb_ppv_reference_peaks": "VEB +P, R peaks given",
+    "sveb_se_reference_peaks": "SVEB Se, R peaks given",
+    "sveb_ppv_reference_peaks": "SVEB +P, R peaks given",
 }
 _ALARMS = {
     "score": "score, with pulse",
@@ -208,7 +212,7 @@ def scores(records: Path, say: Callable[[str], None], asked: Sequence[Asked] = S
             continue
         found = rows(one, report)
         made[one.title] = merged(made[one.title], found) if one.title in made else found
-        notes.append(f"`vigil evaluate {' '.join(one.command)}`: {_counted(report)}")
+        notes.append(f"`vigil evaluate {' '.join(one.command)}` on {', '.join(here(one, records))}: {_counted(report)}")
     lines = [
         table([row for each in made.values() for row in each]),
         "",
