@@ -100,6 +100,7 @@ _RHYTHM = {
     "af_duration_ppv_mitdb": "`mitdb`: AF duration, +P",
     "long_episodes": "long episodes to be shocked",
     "long_episodes_alarmed": "of these alarmed on, %",
+    "long_episodes_alarmed_before": "of these with an alarm on before",
     "alarm_delay_p50_s": "delay, half of them, s",
     "alarm_delay_p95_s": "delay, 95 of 100, s",
     "false_alarms_per_bed_day": "false lethal alarms a bed a day",
@@ -184,7 +185,7 @@ def _number(value: float) -> str:
 def merged(first: Sequence[Row], out_of_fold: Sequence[Row]) -> list[Row]:
     """Return the lines of two runs of one protocol: what folds judged, beside the in-sample figures of the other."""
     in_sample = {row.figure: row.in_sample for row in first}
-    return [row._replace(in_sample=in_sample.get(row.figure, "")) for row in out_of_fold]
+    return [row._replace(in_sample=in_sample.get(row.figure) or row.in_sample) for row in out_of_fold]
 
 
 def table(made: Sequence[Row]) -> str:

@@ -24,8 +24,8 @@ def test_a_figure_stands_with_its_interval_beside_the_in_sample_one_and_the_peer
 
 def test_what_folds_judged_takes_the_place_of_what_was_left_without_a_judge() -> None:
     whole = [Row("`rhythm`", "Se", "", "97.00"), Row("`rhythm`", "gone", "", "1")]
-    folds = [Row("`rhythm`", "Se", "91.00"), Row("`rhythm`", "AF", "80.00")]
-    assert merged(whole, folds) == [Row("`rhythm`", "Se", "91.00", "97.00"), Row("`rhythm`", "AF", "80.00")]
+    folds = [Row("`rhythm`", "Se", "91.00", "98.00"), Row("`rhythm`", "AF", "80.00", "82.00")]
+    assert merged(whole, folds) == [Row("`rhythm`", "Se", "91.00", "97.00"), Row("`rhythm`", "AF", "80.00", "82.00")]
 
 
 def test_the_table_is_markdown_and_names_each_protocol_once() -> None:
