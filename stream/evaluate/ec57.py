@@ -16,10 +16,12 @@ from ecg.ec57.beats import Pair
 from ecg.ec57.episodes import Episodes, no_episodes
 from ecg.ec57.runs import Matched, Runs, no_runs
 from ecg.ec57.table import ROWS, Counts, Table, empty
+from ecg.learned import has_seen
 from ecg.record import annotations
 from stream.evaluate import beats, peers, run
 from stream.evaluate.beats import Extent, Scored, Task
-from stream.evaluate.figures import figures, folds, rounded
+from stream.evaluate.figures import Intervals, Values, figures, folds, rounded
+from stream.evaluate.rhythm_figures import ATRIAL, VENTRICULAR
 
 NOISES = ("em", "ma", "bw")
 LOOK_S = 10.0
@@ -27,9 +29,18 @@ LOOK_S = 10.0
 LOOKS = 3
 """How many of them are named."""
 
-LEARNED_ON: frozenset[str] = frozenset()
-"""Records that a learned part was trained on which can change these figures; beats and rhythms are found by rules."""
-NOTHING_LEARNED = "--cross-validate leaves nothing out: no part that can change these figures is learned"
+PARTS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("beats",): ("veb", "sveb"),
+    VENTRICULAR: ("vf",),
+    ATRIAL: ("af",),
+}
+"""Learned parts (`ecg.learned`), and how the names of the figures begin that they can change; no other is learned."""
+HOMES = ("mitdb", "svdb", "vfdb", "cudb")
+"""Sets whose patients are their own; those of `nstdb` and of `qtdb` are theirs, too."""
+NOT_FITTED_ANEW = (
+    "--cross-validate fits nothing anew: beats are found by rules, and the weights behind their classes cannot be "
+    "fitted by a command yet; figures of the patients that they were learned from end in _in_sample"
+)
 
 
 @dataclass(frozen=True)
@@ -157,14 +168,40 @@ def _mistake(pair: Pair, rate_hz: float) -> dict[str, Any]:
     return {"at_s": round(pair.reference_at / rate_hz, 3), "reference": pair.reference, "test": pair.test}
 
 
+def headlines(scored: Mapping[str, Scored], record_set: str) -> tuple[Values, Intervals]:
+    """Return the figures and their intervals; those of patients that a part has seen which can change them, apart."""
+    values, intervals = figures(scored)
+    for parts, kinds in PARTS.items():
+        seen = {name: record for name, record in scored.items() if is_seen(parts, record_set, name)}
+        if not seen:
+            continue
+        unseen = {name: record for name, record in scored.items() if name not in seen}
+        for chosen, suffix in ((unseen, ""), (seen, "_in_sample")):
+            found, limits = figures(chosen)
+            names = [name for name in found if name.partition("_")[0] in kinds]
+            values |= {name + suffix: found[name] for name in names}
+            intervals |= {name + suffix: limits[name] for name in names if name in limits}
+    return values, intervals
+
+
+def is_seen(parts: Sequence[str], record_set: str, record: str) -> bool:
+    """Whether a learned part has seen a record's patient; a folder of another name may hold records of any set.
+
+    Examples
+    --------
+    >>> is_seen(["beats"], "qtdb", "sel803"), is_seen(["beats"], "mitdb", "202"), is_seen(["beats"], "mitdb", "100")
+    (True, True, False)
+    """
+    whose = run.patient(record.removeprefix("sel"))
+    sets = (record_set,) if record_set in HOMES else HOMES
+    return any(has_seen(parts, f"{name}/{whose}") for name in sets)
+
+
 def _result(
     wanted: Wanted, scored: Mapping[str, Scored], failed: dict[str, str], costly: Sequence[str]
 ) -> dict[str, Any]:
     """Return all that is printed, as one object."""
-    seen = {} if wanted.test else {name: record for name, record in scored.items() if name in LEARNED_ON}
-    values, intervals = figures({name: record for name, record in scored.items() if name not in seen})
-    if seen:
-        values |= {f"{name}_in_sample": value for name, value in figures(seen)[0].items()}
+    values, intervals = figures(scored) if wanted.test else headlines(scored, wanted.data.resolve().name)
     # files that someone gives are tabled as the reference tools table them; our report leaves paced records out
     tabled = dict(scored) if wanted.test else {name: record for name, record in scored.items() if not record.paced}
     result: dict[str, Any] = {
@@ -181,7 +218,7 @@ def _result(
         "reports": reports(tabled),
         "failed": failed,
         "worst": [{"record": name, "cost": len(scored[name].mistakes), "look": looks(scored[name])} for name in costly],
-        "notes": [NOTHING_LEARNED] if wanted.cross_validate else [],
+        "notes": [NOT_FITTED_ANEW] if wanted.cross_validate else [],
     }
     if wanted.cross_validate:
         result["folds"] = folds(scored)

@@ -70,7 +70,8 @@ def test_the_pipeline_is_scored_end_to_end(data: Path, capsys: pytest.CaptureFix
     assert figures["sleepecg_qrs_se"] > 95
     assert (figures["records"], figures["records_unpaced"], figures["records_failed"]) == (3, 2, 1)
     assert list(result["failed"]) == ["bad"]
-    assert figures["veb_f1_reference_peaks"] > 95
+    assert figures["veb_f1_reference_peaks_in_sample"] > 95
+    assert figures["veb_f1_reference_peaks"] is None
     given = result["records"]["201"]["beats"]["papers_reference_peaks"]["qrs"]
     assert (given["missed"], given["false"]) == (0, 0)
     assert result["records"]["104"]["paced"]
@@ -92,10 +93,23 @@ def test_records_that_were_learned_from_are_kept_out_and_printed_apart(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = printed(capsys, Wanted(data, json=True))["records"]
-    monkeypatch.setattr(ec57, "LEARNED_ON", frozenset({"201"}))
-    figures = printed(capsys, Wanted(data, json=True))["figures"]
-    assert figures["qrs_f1"] == plain["202"]["beats"]["papers"]["qrs"]["f1"]
-    assert figures["qrs_f1_in_sample"] == plain["201"]["beats"]["papers"]["qrs"]["f1"]
+    monkeypatch.setattr(ec57, "is_seen", lambda parts, _, name: "beats" in parts and name == "201")
+    result = printed(capsys, Wanted(data, json=True))
+    figures = result["figures"]
+    assert figures["veb_f1"] == plain["202"]["beats"]["papers"]["veb"]["f1"]
+    assert figures["veb_f1_in_sample"] == plain["201"]["beats"]["papers"]["veb"]["f1"]
+    assert {"veb_f1_in_sample", "sveb_se_bxb_in_sample", "vf_episode_se_in_sample"} <= set(figures)
+    assert not [name for name in figures if name.startswith("qrs") and name.endswith("in_sample")]
+    assert set(result["intervals"]) <= set(figures)
+
+
+def test_patients_are_known_in_other_sets_and_folders() -> None:
+    assert ec57.is_seen(["beats"], "qtdb", "sel803")
+    assert ec57.is_seen(["beats"], "a copy", "101")
+    assert ec57.is_seen(["beats"], "mitdb", "202")  # the patient of 201
+    assert ec57.is_seen(["beats"], "nstdb", "118e06")
+    assert not ec57.is_seen(["beats"], "mitdb", "100")
+    assert not ec57.is_seen(["beats"], "mitdb", "800")
 
 
 def test_one_patient_gives_no_interval_and_two_do(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +123,7 @@ def test_the_same_run_prints_the_same(data: Path, capsys: pytest.CaptureFixture[
     wanted = Wanted(data, json=True, test="mine", cross_validate=True)
     first = printed(capsys, wanted)
     assert printed(capsys, wanted) == first
-    assert ec57.NOTHING_LEARNED in first["notes"]
+    assert ec57.NOT_FITTED_ANEW in first["notes"]
 
 
 def test_annotation_files_of_anyone_are_tabled_as_the_reference_tools_do(
