@@ -87,7 +87,8 @@ class Vitals(msgspec.Struct, frozen=True):
     """One second of a bed: what the board shows.
 
     `heart_rate_bpm` is None where no rate can be said (shown as X, never as a number); `trace_mv` is one lead at
-    25 Hz for a sparkline; `alarms` the conditions that are on, worst first; `paused_s` how long their sound is paused.
+    25 Hz for a sparkline; `alarms` the conditions that are on, worst first; `paused_s` how long their sound is paused;
+    `offset` the input offset that this was known at, the one order of a device's vitals and alerts.
     """
 
     device: str
@@ -101,6 +102,7 @@ class Vitals(msgspec.Struct, frozen=True):
     alarms: tuple[str, ...]
     trace_mv: tuple[float, ...]
     paused_s: int = 0
+    offset: int = -1
 
 
 _encoder = msgspec.json.Encoder()
