@@ -28,9 +28,6 @@ LAST_STEEP = 14  # log of steepness over the last beat's
 SINCE = 15  # seconds since the last beat
 N_FEATURES = 16
 
-# The weights below, and those of `Rules`, are logistic regressions on the unpaced DS1 records of the MIT-BIH Arrhythmia
-# Database and on the MIT-BIH Supraventricular Arrhythmia Database, rounded by hand.
-
 
 @njit(cache=True)
 def silent(s, q):
@@ -80,42 +77,46 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
 
 
 @njit(cache=True)
-def evidence(f, since, rules):
+def evidence(f, since, weights):
     """Return the points that speak for a complex being a beat; above 0 it is one."""
-    points = rules.base + rules.vote * min(0.0, f[VOTE]) + rules.agree * min(0.0, f[AGREE])
-    points += rules.like * max(0.5, f[LIKE]) + rules.known * max(0.0, f[KNOWN]) + rules.apart * max(0.0, f[APART])
-    points += rules.early * max(-0.7, min(0.0, f[EARLY])) + rules.steep * min(0.0, f[STEEP])
+    w = weights.evidence
+    points = w.base + w.vote * min(0.0, f[VOTE]) + w.agree * min(0.0, f[AGREE])
+    points += w.like * max(0.5, f[LIKE]) + w.known * max(0.0, f[KNOWN]) + w.apart * max(0.0, f[APART])
+    points += w.early * max(-0.7, min(0.0, f[EARLY])) + w.steep * min(0.0, f[STEEP])
     if since < 100:
-        points += rules.t_wave * min(0.0, f[LAST_STEEP]) * (2.0 if since < 80 else 1.0)
+        points += w.t_wave * min(0.0, f[LAST_STEEP]) * (2.0 if since < 80 else 1.0)
     return points
 
 
 @njit(cache=True)
-def ventricular(s, f):
+def ventricular(s, f, weights):
     """Return the log-odds that a complex is ventricular rather than normal or supraventricular."""
+    w = weights.ventricular
     if s.dominant < 0:
         return 8.0 * (f[MASS] + 0.2)
     early = max(-0.7, min(0.1, f[EARLY]))
     z = (
-        0.7
-        - 3.8 * f[APART]
-        - 9.4 * max(0.0, f[APART] - 0.8)
-        - 2.0 * early
-        + 2.7 * f[GAIN]
-        + 2.8 * f[HABIT]
-        + 1.4 * f[MASS]
+        w.base
+        + w.apart * f[APART]
+        + w.very_like * max(0.0, f[APART] - 0.8)
+        + w.early * early
+        + w.gain * f[GAIN]
+        + w.habit * f[HABIT]
+        + w.mass * f[MASS]
     )
     common = min(0.3, f[SHARE]) * (1.0 - f[HABIT])
-    return z - 1.6 * f[STEEP] + 2.0 * max(-0.5, min(0.7, f[BEFORE])) + 4.1 * f[UNEVEN] - 5.0 * common
+    z = z + w.steep * f[STEEP] + w.before * max(-0.5, min(0.7, f[BEFORE]))
+    return z + w.uneven * f[UNEVEN] + w.common * common
 
 
 @njit(cache=True)
-def supraventricular(s, f):
+def supraventricular(s, f, weights):
     """Return the log-odds that a complex that is not ventricular came early from above the ventricles."""
+    w = weights.supraventricular
     if s.dominant < 0:
         return -1.0
-    z = -3.4 - 38.0 * min(0.0, f[EARLY] + 0.1) + 36.0 * min(0.0, f[EARLY] + 0.25)
-    return z - 4.9 * f[UNEVEN] + 5.6 * min(0.0, f[BEFORE])
+    z = w.base + w.early * min(0.0, f[EARLY] + 0.1) + w.earlier * min(0.0, f[EARLY] + 0.25)
+    return z + w.uneven * f[UNEVEN] + w.before * min(0.0, f[BEFORE])
 
 
 @njit(cache=True)

@@ -30,6 +30,8 @@ REFRACTORY = 50
 """Samples after a beat in which there is no other, 200 ms: 300 bpm."""
 FLOOR_MV = 0.012
 """Level below which a lead is thought to show nothing."""
+NO_LOG = np.zeros((0, 2 + N_FEATURES))
+"""What `detect` takes where nobody asks what beats were chosen from."""
 SMALLEST_MV = 0.16
 """A complex smaller than this, from peak to peak in the largest lead, is no beat (IEC 60601-2-27: 0.15 mV is not)."""
 MAX_LAG = 330
@@ -125,7 +127,7 @@ def _vote(s, leads, energy, blind, i, rules):
 
 
 @njit(cache=True)
-def _accept(s, leads, at, m, x, f, like, template, back):
+def _accept(s, leads, at, m, x, f, like, template, back, weights):
     """Take a complex as a beat: levels, intervals, templates."""
     since = at - s.beat_at
     if s.beat_at >= 0 and REFRACTORY <= since <= 500:
@@ -138,8 +140,8 @@ def _accept(s, leads, at, m, x, f, like, template, back):
     sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
-    odds = ventricular(s, f)
-    found.label = V if odds > 0.0 else S if supraventricular(s, f) > 0.0 else N
+    odds = ventricular(s, f, weights)
+    found.label = V if odds > 0.0 else S if supraventricular(s, f, weights) > 0.0 else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
     found.amplitude_mv = m[0]
@@ -178,9 +180,19 @@ def _reject(s, leads, at, points, t_wave, rules):
 
 
 @njit(cache=True)
+def _note(log, at, taken, f):
+    """Write a complex into the log, if there is one: its middle, whether it is a beat, what describes it."""
+    k = int(log[0, 0]) + 1 if len(log) else 0
+    if k < len(log):
+        log[0, 0] = k
+        log[k, 0], log[k, 1] = at - DELAY - SHAPE_DELAY, taken
+        log[k, 2:] = f
+
+
+@njit(cache=True)
 def _judge(s, leads, scratch, rules):
     """Judge the peak that has stood for HOLD samples; True where it is a beat."""
-    m, x, x2, f, sums = scratch
+    m, x, x2, f, sums, log = scratch
     at, vote = s.peak_at, s.peak
     since = at - s.beat_at
     if since < REFRACTORY:
@@ -191,9 +203,10 @@ def _judge(s, leads, scratch, rules):
         if m[0] >= SMALLEST_MV:
             template, like = recognise(s, leads, at - DELAY, x, sums)
             describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
-            points = evidence(f, since, rules)
+            points = evidence(f, since, rules.weights)
+            _note(log, at, points > 0.0, f)
             if points > 0.0:
-                _accept(s, leads, at, m, x, f, like, template, False)
+                _accept(s, leads, at, m, x, f, like, template, False, rules.weights)
     if points <= 0.0:
         _reject(s, leads, at, points, since < 100 and f[LAST_STEEP] < -0.5, rules)
     _weigh(s, leads, rules)
@@ -203,7 +216,7 @@ def _judge(s, leads, scratch, rules):
 @njit(cache=True)
 def _search_back(s, leads, now, scratch, rules):
     """Take the best peak since the last beat as one after all, where none came for long."""
-    m, x, x2, f, sums = scratch
+    m, x, x2, f, sums, log = scratch
     at = s.back_at
     if now - at > MAX_LAG:
         s.back_at = -1
@@ -211,7 +224,8 @@ def _search_back(s, leads, now, scratch, rules):
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
-    _accept(s, leads, at, m, x, f, like, template, True)
+    _note(log, at, True, f)
+    _accept(s, leads, at, m, x, f, like, template, True, rules.weights)
     _weigh(s, leads, rules)
     return True
 
@@ -285,10 +299,10 @@ def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
 
 
 @njit(cache=True)
-def detect(state, rows, x, leads, count, rules, out, n_out):
-    """Feed samples of beds; writes beats into out[b, :n_out[b]]."""
+def detect(state, rows, x, leads, count, rules, out, n_out, log):
+    """Feed samples of beds; writes beats into out[b, :n_out[b]], and what they were chosen from into a log, if any."""
     shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
-    scratch = (np.zeros(5), shapes[0], shapes[1], np.zeros(N_FEATURES), np.zeros(3))
+    scratch = (np.zeros(5), shapes[0], shapes[1], np.zeros(N_FEATURES), np.zeros(3), log)
     energy, blind = np.zeros((MAX_LEADS, BLOCK)), np.zeros((MAX_LEADS, BLOCK), np.int64)
     unkept = np.zeros(RING, np.float32)
     for b in range(len(rows)):

@@ -29,6 +29,7 @@ from ecg.beat_detect import (
 )
 from ecg.beat_shape import measure, recognise
 from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, Rules, first_state
+from ecg.beat_weights import in_force
 from ecg.rows import Rows
 
 ALIGN = 15
@@ -54,7 +55,7 @@ def classify(x: NDArray[np.float32], peaks: NDArray[np.int64], rules: Rules | No
     rows.reset(0)
     labels = np.full(len(peaks), N, np.uint8)
     used = np.ascontiguousarray(x[:MAX_LEADS], np.float32)
-    _classify(rows.state, used, np.ascontiguousarray(peaks, np.int64), rules or Rules(), labels)
+    _classify(rows.state, used, np.ascontiguousarray(peaks, np.int64), rules or Rules(weights=in_force()), labels)
     return labels.tobytes().decode()
 
 
@@ -107,7 +108,7 @@ def _take(s, leads, peak, before, energy, blind, scratch, rules):
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     describe(s, leads, at - DELAY, at - s.beat_at, vote, m, template, like, x2, sums, f)
-    _accept(s, leads, at, m, x, f, like, template, False)
+    _accept(s, leads, at, m, x, f, like, template, False, rules.weights)
     _weigh(s, leads, rules)
     return s.found.label
 

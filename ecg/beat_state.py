@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.beat_weights import Weights
+
 MAX_LEADS = 12
 SHAPE_LEADS = 3
 """Leads whose shape is compared; all leads vote for where a beat is."""
@@ -24,7 +26,7 @@ POINTS = 38
 
 
 class Rules(NamedTuple):
-    """The numbers that decide what is a beat, in one place.
+    """The numbers that decide what is a beat and of which class, in one place.
 
     A lead's `level` is what its QRS energy is like, its `noise` what the peaks between are like; the vote of the leads
     is the mean of (energy - noise) / (level - noise), so that 1 is a beat like the others.
@@ -40,28 +42,12 @@ class Rules(NamedTuple):
     """Power of (level - noise) / (level + noise) that weighs a lead."""
     least_vote: float = 0.12
     """A smaller vote is no beat."""
-    base: float = 2.6
-    """Evidence for a complex of a new shape that nothing speaks against; a beat has more than 0."""
-    vote: float = 2.0
-    """Points times the logarithm of the vote, where it is below 1."""
-    agree: float = 2.0
-    """The same of the smallest vote among the trusted leads."""
-    like: float = 4.8
-    """Points times the likeness to a shape that was seen before."""
-    known: float = 1.3
-    """The same for one that was seen three times."""
-    apart: float = 1.5
-    """Points times the likeness, in size too, to the normal beat."""
-    early: float = 3.0
-    """Points times the logarithm of interval over median interval, where it is below 1, down to half of it."""
-    steep: float = 1.0
-    """Points times the logarithm of steepness over that of the normal beat, where it is less steep."""
-    t_wave: float = 3.5
-    """The same against the beat before, for complexes within 400 ms of it; once more within 320 ms."""
     back: float = -2.5
     """Points that are enough at search-back."""
     gap: float = 1.6
     """Search-back begins when no beat came for this many median intervals."""
+    weights: Weights = Weights()
+    """What was fitted to records."""
 
 
 BEAT = np.dtype(
@@ -123,7 +109,7 @@ TEMPLATE = np.dtype(
     ]
 )
 
-_KERNELS = ("beat_state.py", "beat_shape.py", "beat_class.py", "beat_detect.py")
+_KERNELS = ("beat_state.py", "beat_weights.py", "beat_shape.py", "beat_class.py", "beat_detect.py")
 
 
 def _sources() -> str:

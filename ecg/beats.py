@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.beat_detect import detect
+from ecg.beat_detect import NO_LOG, detect
 from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
+from ecg.beat_weights import in_force
 from ecg.rows import Rows
 
 __all__ = ["BEAT", "MAX_DELAY_S", "Beats"]
@@ -38,7 +39,7 @@ class Beats:
     """
 
     def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+        self.rules = rules or Rules(weights=in_force())
         self.rows = Rows(first_state())
 
     def reset(self, row: int) -> None:
@@ -69,7 +70,8 @@ class Beats:
         found = np.zeros((len(rows), most), BEAT)
         n_found = np.zeros(len(rows), np.int64)
         if most:
-            detect(self.rows.state, rows, x, np.minimum(leads, MAX_LEADS), count, self.rules, found, n_found)
+            used = np.minimum(leads, MAX_LEADS)
+            detect(self.rows.state, rows, x, used, count, self.rules, found, n_found, NO_LOG)
         return [beats[:n].copy() for beats, n in zip(found, n_found, strict=True)]
 
     def snapshot(self, row: int) -> bytes:
