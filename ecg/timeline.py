@@ -22,7 +22,8 @@ MAX_GAP_S = 10.0
 DRIFT_NS = 100_000_000
 """Event time keeps within this of the device's clock, as long as that runs no faster or slower than `SLEW`."""
 STEP_NS = 500_000_000
-"""A larger difference at once is a step: a gap where the clock is ahead, a skew where it is behind."""
+"""A larger difference at once is a step: a skew where the clock is behind; a gap where it is ahead, but a skew, too,
+where it is ahead by `MAX_GAP_S` more than frames that were lost could hold."""
 SLEW = 0.01
 """Event time follows a drifting clock by at most this much of the time that passes."""
 PAST_SESSIONS = 4
@@ -30,7 +31,7 @@ MISSED_RANGES = 32
 
 
 class Note(NamedTuple):
-    """What was wrong with the time of a piece: a gap before it, or a clock that went back (negative seconds)."""
+    """What was wrong with the time of a piece: a gap before it, or a clock that stepped (back: negative seconds)."""
 
     kind: Literal["gap", "clock_skew"]
     seconds: float
@@ -42,7 +43,8 @@ class Piece(NamedTuple):
     Attributes
     ----------
     new : bool
-        A stretch begins: a session, other leads, another rate, or signal after a long gap. The filters start anew.
+        A stretch begins: a session, other leads, another rate, or signal after a long gap or a clock's step ahead. The
+        filters start anew.
     first : int
         Number of the first sample in its stretch; the pieces of a stretch leave no number out.
     t_ns : int
@@ -80,7 +82,8 @@ class State(msgspec.Struct):
 
     `index` numbers the next sample of the stretch, `origin_ns` is the event time of its sample 0, and `clock_ns` what
     the device's clock was ahead of event time at the last frame; `held` are frames that wait behind a hole, in order;
-    `missed` the ranges of frames given up; `duplicates` and `late` count dropped frames.
+    `missed` the ranges of frames given up; `doubted` is the number of the newest frame that was dropped as given up
+    although it was later than any seen, -1 since a frame was taken; `duplicates` and `late` count dropped frames.
     """
 
     session: str = ""
@@ -94,6 +97,7 @@ class State(msgspec.Struct):
     newest_ns: int = 0
     held: list[Frame] = []
     missed: list[tuple[int, int]] = []
+    doubted: int = -1
     duplicates: int = 0
     late: int = 0
 
@@ -130,10 +134,13 @@ class Timeline:
             self._begin(frame.session)
         state = self.state
         if frame.seq < state.next_seq or any(held.seq == frame.seq for held in state.held):
-            lost = any(first <= frame.seq < end for first, end in state.missed)
+            lost = self._lost(frame)
             state.late += lost
             state.duplicates += not lost
+            if lost and self._newer(frame):
+                state.doubted = max(state.doubted, frame.seq)
             return pieces
+        state.doubted = -1
         state.newest_ns = max(state.newest_ns, frame.t0_ns + _ns(frame.n_samples, frame.rate_hz))
         insort(state.held, frame, key=lambda held: held.seq)
         return pieces + self._release(offset, HELD_NS)
@@ -160,9 +167,20 @@ class Timeline:
         return self.state.origin_ns + _ns(index, self.state.rate_hz)
 
     def _restarted(self, frame: Frame) -> bool:
-        """Whether a number that was used comes with a time later than any seen: a device that reuses its session."""
-        late = any(first <= frame.seq < end for first, end in self.state.missed)
-        return frame.seq < self.state.next_seq and not late and frame.t0_ns > self.state.newest_ns + HELD_NS
+        """Whether a number that was used comes with a time later than any seen: a device that reuses its session.
+
+        Of numbers given up, the second such frame says so: one may be late from before the clock stepped back, but
+        all of them come if a single wrong number, far ahead, had them given up.
+        """
+        if frame.seq >= self.state.next_seq or not self._newer(frame):
+            return False
+        return not self._lost(frame) or 0 <= self.state.doubted < frame.seq
+
+    def _lost(self, frame: Frame) -> bool:
+        return any(first <= frame.seq < end for first, end in self.state.missed)
+
+    def _newer(self, frame: Frame) -> bool:
+        return frame.t0_ns > self.state.newest_ns + HELD_NS
 
     def _begin(self, session: str) -> None:
         old = self.state
@@ -179,16 +197,17 @@ class Timeline:
         return pieces
 
     def _take(self, frame: Frame, offset: int) -> list[Piece]:
-        state, pieces, notes = self.state, [], []
+        state, pieces = self.state, []
         hole = frame.seq - state.next_seq
         if hole:
             state.missed = [*state.missed, (state.next_seq, frame.seq)][-MISSED_RANGES:]
         state.next_seq = frame.seq + 1
-        if new := state.rate_hz == 0.0:
-            missing = 0
-        elif missing := self._missing(frame, hole):
-            notes.append(Note("gap", missing / state.rate_hz))
-        if new or missing > MAX_GAP_S * state.rate_hz or _layout(frame) != _layout(state):
+        new = state.rate_hz == 0.0
+        missing, step_ns = (0, 0) if new else self._missing(frame, hole)
+        notes = [Note("gap", missing / state.rate_hz)] if missing else []
+        if step_ns:
+            notes.append(Note("clock_skew", step_ns / 1e9))
+        if new or step_ns or missing > MAX_GAP_S * state.rate_hz or _layout(frame) != _layout(state):
             new, state.index, state.origin_ns, state.clock_ns = True, 0, frame.t0_ns, 0
         elif missing:
             pieces, notes = self._gap(missing, offset, tuple(notes)), []
@@ -197,13 +216,20 @@ class Timeline:
         pieces.append(self._piece(to_mv(frame), offset, tuple(notes), new, frame))
         return pieces
 
-    def _missing(self, frame: Frame, hole: int) -> int:
-        """Return how many samples are missing before a frame: by the device's clock, or by number if it fell back."""
+    def _missing(self, frame: Frame, hole: int) -> tuple[int, int]:
+        """Return how many samples are missing before a frame, and by how many ns the clock stepped ahead there.
+
+        What is missing is told by the device's clock; by number, if it fell back, or if it ran ahead by more than
+        the frames of the hole and a gap of `MAX_GAP_S` can hold.
+        """
         rate_hz, ahead_ns = self.state.rate_hz, frame.t0_ns - self.event_ns(self.state.index)
+        if ahead_ns > (MAX_GAP_S + hole * MAX_FRAME_S) * 1e9:
+            missing = hole * frame.n_samples
+            return missing, ahead_ns - _ns(missing, rate_hz)
         if hole:
             missing = round((ahead_ns - self.state.clock_ns) * rate_hz / 1e9)
-            return missing if missing >= math.ceil(hole * MIN_FRAME_S * rate_hz) else hole * frame.n_samples
-        return round(ahead_ns * rate_hz / 1e9) if ahead_ns > STEP_NS else 0
+            return (missing if missing >= math.ceil(hole * MIN_FRAME_S * rate_hz) else hole * frame.n_samples), 0
+        return (round(ahead_ns * rate_hz / 1e9) if ahead_ns > STEP_NS else 0), 0
 
     def _follow(self, frame: Frame) -> list[Note]:
         """Let event time follow the device's clock: at once where that stepped back, gently where it drifts."""

@@ -346,6 +346,43 @@ def test_a_frame_given_up_before_a_step_back_is_late_and_no_restart() -> None:
     assert (timeline.state.late, timeline.state.next_seq) == (1, 12)
 
 
+def test_one_wrong_number_far_ahead_leaves_no_device_deaf() -> None:
+    timeline, offsets = Timeline(), itertools.count()
+    for n in range(10):
+        timeline.feed(second(n), next(offsets))
+    assert timeline.feed(second(1_000_000, t0_s=10), next(offsets)) == []
+    assert timeline.flush(next(offsets))[-1].first == 0, "silence gives up waiting"
+    heard = [piece for n in range(11, 30) for piece in timeline.feed(second(n), next(offsets))]
+    assert heard[0].new
+    assert heard[0].t_ns <= T0 + 15 * 10**9
+    assert [piece.t_ns for piece in heard] == [heard[0].t_ns + n * 10**9 for n in range(len(heard))]
+    assert heard[-1].t_ns == T0 + 29 * 10**9
+
+
+def test_a_late_frame_from_before_a_step_back_that_comes_twice_is_no_restart() -> None:
+    timeline = Timeline()
+    for n, t0_s in ((0, 0), (9, -91), (10, -90), (11, -89)):
+        timeline.feed(second(n, t0_s=t0_s), n)
+    assert [timeline.feed(second(8, t0_s=8), 12 + n) for n in range(2)] == [[], []]
+    assert timeline.feed(second(12, t0_s=-88), 14)[0].first > 0
+
+
+@pytest.mark.parametrize(("lost", "seconds"), [(0, 3600.0), (2, 1.5e8)])
+def test_a_clock_that_steps_far_ahead_and_back_is_a_skew_each_time_and_no_gap_of_years(
+    lost: int, seconds: float
+) -> None:
+    timeline = Timeline()
+    timeline.feed(second(0), 0)
+    wrong = second(1 + lost, t0_s=1 + lost + seconds)
+    pieces = timeline.feed(wrong, 1) + timeline.feed(second(2 + lost), 2) + timeline.feed(second(3 + lost), 3)
+    assert [(piece.new, piece.first) for piece in pieces] == [(True, 0), (False, 250), (False, 500)]
+    gap = (Note("gap", float(lost)),) if lost else ()
+    assert [piece.notes for piece in pieces] == [
+        (*gap, Note("clock_skew", seconds)), (Note("clock_skew", -seconds),), (),
+    ]  # fmt: skip
+    assert [piece.t_ns for piece in pieces] == [wrong.t0_ns, second(2 + lost).t0_ns, second(3 + lost).t0_ns]
+
+
 def test_what_was_missed_is_remembered_up_to_a_bound() -> None:
     timeline = Timeline()
     for n in range(0, 100, 2):
