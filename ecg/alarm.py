@@ -327,7 +327,12 @@ class Alarm:
         return [change for name in _ORDER if name in self.state.episodes for change in self._step(name, "reset")]
 
     def _change_patient(self, patient: Admit | None) -> list[Transition]:
-        changes, state = self._reset(), self.state
+        """Begin or end a patient; the same bed again only corrects what is known of its patient."""
+        state, place = self.state, (self.ward, self.bed)
+        if patient and state.patient and (patient.ward, patient.bed) == place:
+            state.patient = patient
+            return []
+        changes = self._reset()
         state.patient, state.limits, state.standby, state.paused_until = patient, Limits(), False, None
         return changes
 

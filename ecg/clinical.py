@@ -31,14 +31,14 @@ RANGES: dict[str, Range] = {
     "extreme_above_high_bpm": Range(0, 50, "bpm", "extreme tachycardia lies this far above the high limit"),
     "pvcs_per_minute": Range(1, 60, "1/min", "more ventricular beats in a minute than this alarm"),
     "lead_off_s": Range(0.5, 10, "s", "an electrode off for this long alarms"),
-    "no_data_s": Range(1, 120, "s", "no frame for this long alarms"),
+    "no_data_s": Range(2, 120, "s", "no frame for this long alarms"),
 }
 """Every setting with its range; extreme bradycardia is never sought below 30 bpm nor tachycardia above 200."""
 
 EXTREME_FLOOR_BPM, EXTREME_CEILING_BPM = 30.0, 200.0
 
 
-class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What staff may set for one patient; None leaves the ward's setting."""
 
     rate_low_bpm: float | None = None
@@ -51,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
         _check(self)
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ward's settings, in force for every patient without limits of their own."""
 
     asystole_s: float = 4.0

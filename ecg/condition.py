@@ -77,6 +77,9 @@ _ALL = (
     Condition("rate_low", "medium", "MDC 199692", "** HR {value:.0f} < {limit:g} bpm", delay_s=5.0, hold_s=5.0),
     Condition("pvcs_per_minute", "medium", "MDC 148066", "** PVCs {value:.0f}/min (limit {limit:g})", hold_s=10.0),
     Condition("no_data", "medium", "VIGIL no_data", "! NO DATA for {value:.0f} s", technical=True, hold_s=0.0),
+    Condition(
+        "cannot_analyse", "medium", "VIGIL cannot_analyse", "! CANNOT ANALYSE ECG for {value:.0f} s", technical=True
+    ),
     Condition("all_leads_off", "medium", "MDC 196876", "! ALL LEADS OFF for {value:.0f} s", technical=True),
     Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True, by_lead=True),
     Condition("flat_signal", "low", "MDC 197040", "! FLAT SIGNAL on all leads, lead not reported off", technical=True),

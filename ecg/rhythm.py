@@ -54,6 +54,8 @@ class Rhythm:
     ----------
     leads : sequence of str
         Names of the ECG leads, in the order of the bits.
+    first : int
+        Sample from which on this patient is watched; what came before is not held against them.
 
     Examples
     --------
@@ -67,9 +69,9 @@ class Rhythm:
     ['asystole', 'rate_low', 'flat_signal']
     """
 
-    def __init__(self, leads: Sequence[str]) -> None:
+    def __init__(self, leads: Sequence[str], first: int = 0) -> None:
         self.leads = tuple(leads)
-        self._state = State(off_since=[-1] * len(self.leads))
+        self._state = State(off_since=[-1] * len(self.leads), end=first, quiet_since=first)
 
     def step(self, end: int, end_ns: int, beats: Items, judgements: Items, off: int, settings: Settings) -> Step:
         """Take what came to be known up to sample `end` and say what holds.

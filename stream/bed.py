@@ -21,14 +21,15 @@ from ecg.alarm import CLOCK_NS, Alarm, Transition
 from ecg.alert import Alert, Evidence, Source, Vitals
 from ecg.beats import BEAT
 from ecg.clinical import Settings
-from ecg.condition import CONDITIONS, Finding
+from ecg.condition import CONDITIONS, LETHAL, Finding
 from ecg.fibrillation import FIBRILLATION
-from ecg.frame import ChangeLimits, Command, Discharge, Setup, Tick
+from ecg.frame import ChangeLimits, Command, Discharge, Setup
 from ecg.frontend import Analysis
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm, Step
 from ecg.timeline import Piece, Timeline
+from ecg.wardclock import WardClock
 from ecg.window import Windows
 from model.risk import RiskLevel
 
@@ -42,6 +43,11 @@ REMEMBERED_S = 60
 """Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
 SILENT_NS = 2_000_000_000
 """A device silent for this long is shown without a rate, also where its limit allows longer silences."""
+TELLING = frozenset({*LETHAL, "all_leads_off"})
+"""Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
+BLIND_S = 10.0
+"""Seconds of signal of which nothing could be told, after which that is said aloud."""
+BLIND_STEPS = round(BLIND_S * ANALYSIS_HZ / STEP)
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
 
@@ -53,11 +59,17 @@ class Arrival(Enum):
     BAD = "bad"
 
 
+class Time(NamedTuple):
+    """The ward's time, after a tick."""
+
+    now_ns: int
+
+
 class Heard(NamedTuple):
-    """One entry of a device's log, in order: that a frame came, the pieces of samples it released, a tick, ..."""
+    """One entry of a device's log, in order: that a frame came, the pieces of samples it released, the time, ..."""
 
     offset: int
-    what: Piece | Tick | Command | Setup | Arrival
+    what: Piece | Time | Command | Setup | Arrival
 
 
 class Given(NamedTuple):
@@ -71,16 +83,19 @@ class Given(NamedTuple):
 class State(msgspec.Struct):
     """What a bed remembers beside its timeline, rules and alarms.
 
-    `tick_ns` is the ward's time, and `frame_tick_ns` what it was at the last frame, both in the order of the log;
-    `arrived_tick_ns` is the latter as of the whole batch. `now_ns` is the bed's own event time, `heard_ns` the same at
-    the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds.
+    `clock` is the ward's, and `arrived_ns` its time at the last frame, as of the whole batch; `tick_ns` and
+    `frame_tick_ns` are the same in the order of the log. `now_ns` is the bed's own event time, `heard_ns` the same at
+    the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
+    `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts.
     """
 
     covers: int = -1
     setup: Setup | None = None
     tick_ns: int = 0
     frame_tick_ns: int = 0
-    arrived_tick_ns: int = 0
+    clock: WardClock = msgspec.field(default_factory=WardClock)
+    arrived_ns: int = 0
+    blind_steps: int = 0
     now_ns: int = 0
     heard_ns: int = 0
     anchor_ns: int = 0
@@ -97,11 +112,12 @@ class State(msgspec.Struct):
     quality: tuple[int, ...] = ()
     probabilities: dict[str, float] | None = None
     gap_s: float = 0.0
-    gap_until_ns: int = 0
+    gap_ns: int = 0
     skew_s: float = 0.0
-    skew_until_ns: int = 0
+    skew_ns: int = 0
     bad_frames: int = 0
     discharged: bool = False
+    ended: bool = False
     beats: str = ""
     rhythm: str = "starting"
     heart_rate_bpm: float | None = None
@@ -161,13 +177,15 @@ class Bed:
         Whose log this is, and where it lies.
     setup : Setup
         In force when the device was first heard of.
-    tick_ns : int
-        Ward's time then.
+    clock : WardClock
+        The ward's time then.
     """
 
-    def __init__(self, device: str, topic: str, partition: int, setup: Setup, tick_ns: int) -> None:
+    def __init__(self, device: str, topic: str, partition: int, setup: Setup, clock: WardClock) -> None:
         self.device, self.topic, self.partition = device, topic, partition
-        self.state = State(setup=setup, tick_ns=tick_ns, frame_tick_ns=tick_ns)
+        now_ns = clock.now_ns
+        own = WardClock(now_ns, clock.waiting)
+        self.state = State(setup=setup, tick_ns=now_ns, frame_tick_ns=now_ns, arrived_ns=now_ns, clock=own)
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
         self.windows = Windows(0)
         self.front: int | None = None
@@ -206,15 +224,14 @@ class Bed:
             match what:
                 case Piece():
                     self._piece(what, ends[at])
-                case Tick():
-                    self._tick(what)
+                case Time(now_ns):
+                    self._time(now_ns)
                 case Command():
                     self._command(what)
                 case Setup():
                     self._set_up(what)
                 case Arrival.GOOD:
                     self.state.frame_tick_ns, self.state.bad_frames = self.state.tick_ns, 0
-                    self.state.discharged = False
                 case Arrival.BAD:
                     self.state.bad_frames += 1
         return self._given
@@ -226,13 +243,14 @@ class Bed:
 
     def _piece(self, piece: Piece, clean_end: int) -> None:
         state = self.state
+        state.ended = piece.last
         state.anchor_ns = piece.t_ns - round(piece.first * 1e9 / piece.rate_hz)
         state.clean_end = clean_end
         for kind, seconds in piece.notes:
             if kind == "gap":
-                state.gap_s, state.gap_until_ns = seconds, piece.t_ns + NOTE_HOLDS_NS
+                state.gap_s, state.gap_ns = seconds, piece.t_ns
             else:
-                state.skew_s, state.skew_until_ns = seconds, piece.t_ns + NOTE_HOLDS_NS
+                state.skew_s, state.skew_ns = seconds, piece.t_ns
         while state.step_end + STEP <= clean_end:
             state.step_end += STEP
             self._step(state.step_end)
@@ -252,7 +270,8 @@ class Bed:
             state.quality = pending.quality.pop(0)[1]
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
-        step = self.rhythm.step(end, state.now_ns, beats, fibrillation, self._off(end), self._settings())
+        end_ns = state.anchor_ns + end * SAMPLE_NS
+        step = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:
@@ -276,25 +295,31 @@ class Bed:
         return self.setup.settings.with_limits(self.alarm.limits)
 
     def _remember(self, step: Step, beats: NDArray[np.void]) -> None:
-        self.state.rhythm, self.state.heart_rate_bpm = step.rhythm, step.heart_rate_bpm
+        state = self.state
+        state.rhythm, state.heart_rate_bpm = step.rhythm, step.heart_rate_bpm
+        told = step.heart_rate_bpm is not None or any(finding.condition in TELLING for finding in step.findings)
+        state.blind_steps = 0 if told else state.blind_steps + 1
         if len(beats):
             said = [f"{chr(beat['label'])}{beat['rr_s']:.2f}" for beat in beats]
-            self.state.beats = " ".join([*self.state.beats.split(), *said][-12:])
+            state.beats = " ".join([*state.beats.split(), *said][-12:])
 
     def _technical(self) -> list[Finding]:
         """Return what the service itself must say about this bed at its present time."""
         state, found = self.state, []
-        if state.now_ns < state.gap_until_ns:
-            onset_ns = state.gap_until_ns - NOTE_HOLDS_NS
-            found.append(Finding("data_gap", onset_ns, state.gap_s, 0.0, "s", f"{state.gap_s:.2f} s missing", ()))
-        if state.now_ns < state.skew_until_ns:
-            onset_ns = state.skew_until_ns - NOTE_HOLDS_NS
-            found.append(Finding("clock_skew", onset_ns, state.skew_s, 0.0, "s", "device clock stepped back", ()))
+        if 0 <= state.now_ns - state.gap_ns < NOTE_HOLDS_NS:
+            found.append(Finding("data_gap", state.gap_ns, state.gap_s, 0.0, "s", f"{state.gap_s:.2f} s missing"))
+        if 0 <= state.now_ns - state.skew_ns < NOTE_HOLDS_NS:
+            found.append(Finding("clock_skew", state.skew_ns, state.skew_s, 0.0, "s", "the device's clock was set"))
+        if state.blind_steps >= BLIND_STEPS:
+            blind_ns = state.blind_steps * STEP * SAMPLE_NS
+            trace = f"neither rate nor rhythm could be told: {state.rhythm}"
+            onset_ns = state.now_ns - blind_ns
+            found.append(Finding("cannot_analyse", onset_ns, blind_ns / 1e9, BLIND_S, "s", trace))
         if self.setup.weights.get("net") is None:
-            found.append(Finding("rules_alone", state.now_ns, None, None, "", "the setup names no network", ()))
+            found.append(Finding("rules_alone", state.now_ns, None, None, "", "the setup names no network"))
         if state.bad_frames >= BAD_FRAMES:
             trace = "frames in a row that could not be accepted"
-            found.append(Finding("bad_frames", state.now_ns, state.bad_frames, BAD_FRAMES, "frames", trace, ()))
+            found.append(Finding("bad_frames", state.now_ns, state.bad_frames, BAD_FRAMES, "frames", trace))
         return found
 
     def _second(self, end: int) -> None:
@@ -302,34 +327,44 @@ class Bed:
         state = self.state
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
         bad = not any(code == Verdict.GOOD for code in state.quality)
-        running = self.setup.weights.get("net") is not None
-        changed = self.risk.step(
-            state.now_ns, state.probabilities, state.heart_rate_bpm, self.alarm.holding(), bad, running
-        )
-        if changed is not None:
-            self._risk_changed()
+        self._weigh_risk(state.probabilities, state.heart_rate_bpm, bad)
         quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
         rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)
         line, risk = _sparkline(trace), self.risk.current
         self._show(Vitals(self.device, "", "", state.now_ns, rate, state.rhythm, quality, risk, (), line))
 
-    def _tick(self, tick: Tick) -> None:
+    def _weigh_risk(self, probabilities: dict[str, float] | None, rate_bpm: float | None, bad_signal: bool) -> None:
+        """Let the risk level follow, but for a patient who is away."""
+        running = self.setup.weights.get("net") is not None
+        holding = self.alarm.holding()
+        if self.alarm.standby:
+            return
+        if self.risk.step(self.state.now_ns, probabilities, rate_bpm, holding, bad_signal, running) is not None:
+            self._risk_changed()
+
+    def _time(self, now_ns: int) -> None:
         """Judge silence by the ward's clock, from the last frame's place in the log."""
         state = self.state
         if not state.tick_ns:
-            state.frame_tick_ns = tick.time_ns
-        state.tick_ns = max(state.tick_ns, tick.time_ns)
-        state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= state.tick_ns}
-        silent_ns, limit_s = state.tick_ns - state.frame_tick_ns, self._settings().no_data_s
-        if silent_ns < SILENT_NS or state.discharged or not (self.alarm.admitted or state.n_in):
+            state.frame_tick_ns = now_ns
+        state.tick_ns = now_ns
+        state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= now_ns}
+        silent_ns, limit_s = now_ns - state.frame_tick_ns, self._settings().no_data_s
+        if silent_ns < SILENT_NS or not self._expected():
             return
-        now_ns = state.heard_ns + silent_ns if state.n_in else state.tick_ns
+        event_ns = state.heard_ns + silent_ns if state.n_in else now_ns
         if silent_ns > limit_s * 1e9:
-            self._advance(now_ns)
+            self._advance(event_ns)
             trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
-            silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace, ())
+            silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace)
             self._announce([silence, *self._technical()])
-        self._show(Vitals(self.device, "", "", now_ns, None, "no data", {}, None, (), ()))
+            self._weigh_risk(None, None, True)
+        self._show(Vitals(self.device, "", "", event_ns, None, "no data", {}, None, (), ()))
+
+    def _expected(self) -> bool:
+        """Say whether frames of this device would be missed: it has a patient, or sends without having been ended."""
+        state = self.state
+        return self.alarm.admitted or (state.n_in > 0 and not state.discharged and not state.ended)
 
     def _command(self, command: Command) -> None:
         state = self.state
@@ -346,13 +381,23 @@ class Bed:
         try:
             if isinstance(command.do, ChangeLimits):
                 self.setup.settings.with_limits(command.do.limits).check()
+            place = (self.alarm.ward, self.alarm.bed)
             transitions = self.alarm.command(self.state.now_ns, command.do)
-            self.state.discharged = isinstance(command.do, Discharge)
         except ValueError as error:
             self._given.refused.append((self.state.offset, str(error)))
             return
         for transition in transitions:
             self._alert(transition)
+        if (self.alarm.ward, self.alarm.bed) != place:
+            self._forget_patient()
+            self.state.discharged = isinstance(command.do, Discharge)
+
+    def _forget_patient(self) -> None:
+        """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
+        state = self.state
+        self.rhythm = Rhythm(state.leads, first=state.step_end)
+        self.risk, state.risk_onset_ns, state.risk_n = RiskLevel(), 0, 0
+        state.beats, state.probabilities, state.blind_steps = "", None, 0
 
     def _announce(self, findings: list[Finding]) -> None:
         for transition in self.alarm.feed(self.state.now_ns, findings):
@@ -450,8 +495,8 @@ class Bed:
         alarm = self.alarm
         if alarm.standby:
             seen = msgspec.structs.replace(seen, heart_rate_bpm=None, rhythm="standby", risk=None)
-        place = {"bed": alarm.bed, "ward": alarm.ward}
-        vitals = msgspec.structs.replace(seen, **place, alarms=alarm.active(), paused_s=round(alarm.paused_s))
+        known = {"bed": alarm.bed, "ward": alarm.ward, "alarms": alarm.active(), "offset": self.state.offset}
+        vitals = msgspec.structs.replace(seen, **known, paused_s=round(alarm.paused_s))
         self._given.vitals.append(message.encode(vitals))
 
     def snapshot(self, front: bytes | None) -> bytes:

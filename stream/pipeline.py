@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -25,11 +26,12 @@ from numpy.typing import NDArray
 
 from ecg import lead
 from ecg.clinical import Settings
-from ecg.frame import Command, Frame, FrameError, Input, Setup, Tick, decode
+from ecg.frame import MAX_BYTES, Command, Frame, FrameError, Input, Setup, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
-from stream.bed import SCHEMA, Arrival, Bed, Heard, Kept
+from ecg.wardclock import WardClock
+from stream.bed import SCHEMA, Arrival, Bed, Heard, Kept, Time
 
 TOPIC = "ecg.input.v1"
 PARTITION_KEY = b"*"
@@ -73,7 +75,7 @@ class _Partition(msgspec.Struct, array_like=True):
     """What all devices of a partition share, and how far it was read."""
 
     covers: int = -1
-    tick_ns: int = 0
+    clock: WardClock = msgspec.field(default_factory=WardClock)
     setup: Setup = UNCONFIGURED
 
 
@@ -84,14 +86,14 @@ class _Work:
         self.heard: list[Heard] = []
 
     def next_round(self) -> list[Heard]:
-        """Take entries up to the next one before which the array stages must have ended: a restart, or a setup."""
+        """Take entries up to the next one before which all others must be done: a restart, or a setup after samples."""
         stop = next((at for at in range(1, len(self.heard)) if self._parts(at)), len(self.heard))
         taken, self.heard = self.heard[:stop], self.heard[stop:]
         return taken
 
     def _parts(self, at: int) -> bool:
         what = self.heard[at].what
-        return (isinstance(what, Setup) or (isinstance(what, Piece) and what.new)) and _has_piece(self.heard[:at])
+        return (isinstance(what, Piece) and what.new) or (isinstance(what, Setup) and _has_piece(self.heard[:at]))
 
 
 def _has_piece(heard: Sequence[Heard]) -> bool:
@@ -151,7 +153,7 @@ class Pipeline:
         kept = msgspec.msgpack.decode(value, type=Kept)
         if kept.schema != SCHEMA:
             raise ValueError(f"snapshot schema must be {SCHEMA}, got {kept.schema}")
-        bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, 0)
+        bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
         bed.front = None if kept.front is None else self._front.restore(kept.front)
         self._beds[partition, kept.device] = bed
@@ -170,13 +172,11 @@ class Pipeline:
     def missing_weights(self, records: Sequence[Record]) -> set[str]:
         """Return the hashes of networks that setups in these records, or in force, name and that are not loaded."""
         setups = [shared.setup for shared in self._partitions.values()]
+        setups += [bed.setup for bed in self._beds.values()]
         for record in records:
-            try:
-                entry = decode(record.value)
-            except FrameError:
-                continue
-            if isinstance(entry, Setup):
-                setups.append(entry)
+            if _is_setup(record.value):
+                with suppress(FrameError):
+                    setups.append(cast("Setup", decode(record.value)))
         return {sha for setup in setups if (sha := setup.weights.get("net")) is not None} - set(self._nets)
 
     def _sort_out(self, records: Sequence[Record], out: Out) -> dict[Bed, _Work]:
@@ -209,15 +209,21 @@ class Pipeline:
         """Hand what concerns a whole partition to each of its devices."""
         if record.offset > shared.covers:
             if isinstance(entry, Tick):
-                shared.tick_ns = max(shared.tick_ns, entry.time_ns)
+                shared.clock.take(entry)
             else:
                 shared.setup = entry
         for (partition, _), bed in self._beds.items():
             if partition == record.partition and record.offset > bed.state.covers:
                 heard = work.setdefault(bed, _Work()).heard
-                if isinstance(entry, Tick) and entry.time_ns - bed.state.arrived_tick_ns > PATIENCE_NS:
-                    heard.extend(Heard(record.offset, piece) for piece in bed.timeline.flush(record.offset))
-                heard.append(Heard(record.offset, entry))
+                heard.extend(self._told(record.offset, bed, entry))
+
+    def _told(self, offset: int, bed: Bed, entry: Tick | Setup) -> list[Heard]:
+        """Return what an entry for all means to one device; its clock is its own, as it may be behind the others."""
+        if isinstance(entry, Setup):
+            return [Heard(offset, entry)]
+        now_ns = bed.state.clock.take(entry)
+        waited = bed.timeline.flush(offset) if now_ns - bed.state.arrived_ns > PATIENCE_NS else []
+        return [*(Heard(offset, piece) for piece in waited), Heard(offset, Time(now_ns))]
 
     def _hear(
         self, record: Record, shared: _Partition, entry: Frame | Command | str, work: dict[Bed, _Work], out: Out
@@ -228,7 +234,7 @@ class Pipeline:
         if bed is None:
             if isinstance(entry, str):
                 return
-            bed = Bed(device, TOPIC, record.partition, shared.setup, shared.tick_ns)
+            bed = Bed(device, TOPIC, record.partition, shared.setup, shared.clock)
             self._beds[record.partition, device] = bed
         if record.offset <= bed.state.covers:
             return
@@ -238,7 +244,7 @@ class Pipeline:
             useless = bed.timeline.useless
             pieces = bed.timeline.feed(entry, record.offset)
             if bed.timeline.useless == useless:  # a device stuck on frames of the past is as silent as one that is off
-                bed.state.arrived_tick_ns = shared.tick_ns
+                bed.state.arrived_ns = bed.state.clock.now_ns
                 heard.append(Heard(record.offset, Arrival.GOOD))
             heard.extend(Heard(record.offset, piece) for piece in pieces)
         else:
@@ -328,9 +334,24 @@ class Pipeline:
                     out.checkpoints.append((bed.device.encode(), kept))
         for partition in sorted(partitions):
             shared = self._partitions[partition]
-            if self._written.get(partition) != (shared.tick_ns, shared.setup):
-                self._written[partition] = (shared.tick_ns, shared.setup)
+            if self._written.get(partition) != (shared.clock.now_ns, shared.setup):
+                self._written[partition] = (shared.clock.now_ns, shared.setup)
                 out.snapshots.append((partition, PARTITION_KEY, msgspec.msgpack.encode(shared)))
+
+
+class _Tag(msgspec.Struct):
+    type: str
+
+
+_tag = msgspec.msgpack.Decoder(_Tag)
+
+
+def _is_setup(value: bytes) -> bool:
+    """Look at a record's tag alone."""
+    try:
+        return len(value) <= MAX_BYTES and _tag.decode(value).type == "setup"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:

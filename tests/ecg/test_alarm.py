@@ -479,8 +479,17 @@ class AlarmMachine(RuleBasedStateMachine):
         self.command(ChangeLimits(Limits(rate_high_bpm=high)))
         assert self.alarm.active() == active
 
-    @rule(action=st.sampled_from((ADMIT, Discharge())))
+    @rule(paced=st.booleans())
+    def correct_patient(self, paced: bool) -> None:
+        before = (self.alarm.active(), self.alarm.limits, self.alarm.paused_s)
+        if self.alarm.admitted:
+            self.command(Admit(self.alarm.ward, self.alarm.bed, paced=paced))
+            assert (self.alarm.active(), self.alarm.limits, self.alarm.paused_s) == before
+
+    @rule(action=st.sampled_from((ADMIT, Admit("ward-1", "bed-8"), Discharge())))
     def change_patient(self, action: Action) -> None:
+        if isinstance(action, Admit) and (self.alarm.ward, self.alarm.bed) == (action.ward, action.bed):
+            return
         self.command(action)
         assert self.alarm.active() == ()
         assert self.alarm.limits == Limits()

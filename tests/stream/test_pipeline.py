@@ -11,7 +11,20 @@ import pytest
 
 from ecg.alert import Alert, decode_alert, decode_vitals
 from ecg.clinical import Limits, Settings
-from ecg.frame import Action, Admit, ChangeLimits, Command, Discharge, Frame, Input, Setup, Standby, Tick, encode
+from ecg.frame import (
+    MISSING,
+    Action,
+    Admit,
+    ChangeLimits,
+    Command,
+    Discharge,
+    Frame,
+    Input,
+    Setup,
+    Standby,
+    Tick,
+    encode,
+)
 from simulators.bedside import Bedside
 from simulators.fleet import merged
 from simulators.heart import Heart
@@ -186,7 +199,8 @@ def test_a_command_is_carried_out_once_and_not_after_its_time(story: Source) -> 
     limits = ChangeLimits(Limits(rate_high_bpm=150.0))
     log = entries(story)
     repeated = [*log[:30], ("monitor-0", _command("monitor-0", limits, "admit-0")), *log[30:]]
-    expired = [*log, ("", Tick("a", 99, T0_NS + 99 * 10**9)), ("monitor-0", _command("monitor-0", limits, "late"))]
+    later = [("", Tick("a", s, T0_NS + s * 10**9)) for s in (111, 112, 113)]
+    expired = [*log, *later, ("monitor-0", _command("monitor-0", limits, "late"))]
     contrary = ChangeLimits(Limits(rate_low_bpm=100.0, rate_high_bpm=None))
     narrow = [*log[:30], ("monitor-0", _command("monitor-0", ChangeLimits(Limits(rate_high_bpm=60.0)), "n1"))]
     refused = [Pipeline({SHA: net}).feed(records(each)).dead for each in (repeated, expired)]
@@ -222,6 +236,75 @@ def test_a_discharged_device_that_falls_silent_is_missed_by_nobody(story: Source
     at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Tick) and e.seq == 11)
     log.insert(at, ("monitor-0", _command("monitor-0", Discharge(), "discharge")))
     assert "no_data" not in starts(run(records(log)))
+
+
+def test_a_ticker_that_runs_away_hides_no_silence(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 40)]
+    log.insert(30, ("", Tick("mad", 0, T0_NS + 86_400 * 10**9)))
+    alerts = [decode_alert(value) for value in run(records(log))]
+    assert [a.onset_ns > T0_NS + 15 * 10**9 for a in alerts if a.condition == "no_data"] == [True]
+
+
+def test_silence_lifts_the_risk_that_was_low(story: Source) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 28)]
+    log += [("", Tick("a", s, T0_NS + s * 10**9)) for s in range(50, 90)]
+    levels = [a.risk for a in map(decode_alert, run(records(log))) if a.condition == "risk_level"]
+    assert levels[-1] is not None
+    assert levels[-1].level != "low"
+    assert levels[-1].bad_signal
+
+
+def test_a_heart_that_cannot_be_seen_is_said_aloud(story: Source) -> None:
+    blank = np.full((2, 125), MISSING, "<i2").tobytes()
+    log = [(d, msgspec.structs.replace(e, counts=blank) if isinstance(e, Frame) else e) for d, e in entries(story)]
+    assert "cannot_analyse" in starts(run(records(log)))
+
+
+def test_a_device_that_starts_anew_every_few_seconds_is_said_to_be_unseen(story: Source) -> None:
+    log = [
+        (d, msgspec.structs.replace(e, session=f"s{e.seq // 6}", seq=e.seq % 6) if isinstance(e, Frame) else e)
+        for d, e in entries(story)
+    ]
+    assert "cannot_analyse" in starts(run(records(log)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_gap_and_what_ends_it_give_the_same_bytes_in_one_batch_or_many(story: Source, seed: int) -> None:
+    log = [item for item in entries(story) if not (isinstance(item[1], Frame) and 30 <= item[1].seq < 62)]
+    draw = random.Random(seed)
+    assert run(records(log), (draw.randint(1, 60) for _ in range(10_000))) == run(records(log), [len(log)])
+
+
+def test_after_a_kill_the_weights_of_beds_that_lag_behind_a_setup_are_asked_for(story: Source) -> None:
+    other = "cd" * 32
+    log = entries(story)
+    at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == 12)
+    change = ("", msgspec.structs.replace(SETUP, weights={"net": other}))
+    log = records([*log[:at], change, *log[at:]])
+    nets = {SHA: net, other: net}
+    whole = [value for _, value in Pipeline(nets).feed(log).alerts]
+    first = Pipeline(nets)
+    state = {key: value for _, key, value in first.feed(log[: at - 4]).snapshots}
+    state |= {key: value for _, key, value in first.feed(log[at - 4 : at + 2]).snapshots if key == b"*"}
+    after = Pipeline(nets)
+    resumed = after.restore(0, state) or 0
+    assert after.missing_weights([]) == set()
+    unloaded = Pipeline({other: net})
+    unloaded.restore(0, state)
+    assert unloaded.missing_weights([]) == {SHA}
+    again = [value for _, value in after.feed(log[resumed:]).alerts]
+    assert whole[-len(again) :] == again
+
+
+def test_the_next_patient_does_not_inherit_the_last_ones_heart(story: Source) -> None:
+    log = entries(story)
+    at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == 54)
+    moved = ("monitor-0", _command("monitor-0", Admit("icu", "bed-9"), "next"))
+    alerts = [decode_alert(value) for value in run(records([*log[:at], moved, *log[at:]]))]
+    next_patient = [a for a in alerts if a.bed == "bed-9"]
+    risk = next(a for a in next_patient if a.condition == "risk_level")
+    assert (risk.phase, risk.n) == ("start", 0)
+    assert "ventricular_tachycardia" not in {a.condition for a in next_patient}
 
 
 def test_the_network_is_shown_ten_seconds_every_two(story: Source) -> None:
