@@ -32,6 +32,7 @@ from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 from stream.bed import SCHEMA, Arrival, Bed, Heard, Kept, Time
+from stream.placement import partition_of
 
 TOPIC = "ecg.input.v1"
 PARTITION_KEY = b"*"
@@ -109,10 +110,17 @@ class Pipeline:
         The networks that a setup may name, by the sha256 of their weights.
     watch : callable
         Is shown what the array stages found of a device, with the event time of its first clean sample.
+
+    Attributes
+    ----------
+    partitions : int
+        How many the input has; a record of a device that lies in another than its key's is a dead letter. 0: the
+        place is not looked at, as with a recording that never was in Kafka.
     """
 
     def __init__(self, nets: Mapping[str, Predict], watch: Callable[[str, int, Analysis], None] | None = None) -> None:
         self._nets, self._watch = nets, watch
+        self.partitions = 0
         self._front = FrontEnd()
         self._beds: dict[tuple[int, str], Bed] = {}
         self._partitions: dict[int, _Partition] = {}
@@ -198,6 +206,10 @@ class Pipeline:
             entry = decode(record.value)
             if isinstance(entry, Frame | Command) and record.key != entry.device.encode():
                 raise FrameError("device", entry.device, f"the record's key, {record.key!r}")
+            if isinstance(entry, Frame | Command) and self.partitions:
+                place = partition_of(entry.device.encode(), self.partitions)
+                if place != record.partition:
+                    raise FrameError("partition", record.partition, f"{place}, by murmur2 of its key")
             if isinstance(entry, Setup) and (net := entry.weights.get("net")) is not None and net not in self._nets:
                 raise FrameError("weights.net", net, "the sha256 of weights that are in the log")
         except FrameError as error:

@@ -30,6 +30,7 @@ from simulators.fleet import merged
 from simulators.heart import Heart
 from simulators.source import Source
 from stream.pipeline import Pipeline, Record
+from stream.placement import partition_of
 
 T0_NS = 1_700_000_000_000_000_000
 SHA = "ab" * 32
@@ -157,6 +158,15 @@ def test_a_frame_under_another_devices_key_is_refused(story: Source) -> None:
     out = Pipeline({SHA: net}).feed(records(log))
     assert out.frames == 0
     assert all("key" in reason for _, reason in out.dead)
+
+
+def test_a_record_in_another_partition_than_its_keys_is_refused(story: Source) -> None:
+    pipeline = Pipeline({SHA: net})
+    pipeline.partitions = 4
+    out = pipeline.feed(records(entries(story)[:10]))
+    assert partition_of(b"monitor-0", 4) != 0
+    assert out.frames == 0
+    assert {reason.split()[0] for _, reason in out.dead} == {"partition"}
 
 
 def test_silence_is_announced_by_the_wards_clock_and_ends_with_the_next_frame(story: Source) -> None:
