@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 from numpy.typing import NDArray
 
@@ -93,28 +94,35 @@ async def send(
 
     Raises
     ------
+    ConnectionError
+        If no broker answers.
     aiokafka.errors.KafkaError
-        If the log refuses a frame or cannot be reached.
+        If the log refuses a frame.
     """
     clock = clock or (Clock(time.time_ns(), speed) if speed else None)
     tally = _Tally(on_sent)
     started = time.monotonic()
-    async with AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         enable_idempotence=True,
         acks="all",
         linger_ms=20,
         max_batch_size=524_288,
         compression_type=compression,
-    ) as producer:
-        for due_s, device, frame in frames:
-            if clock:
-                await clock.until(due_s)
-            late_s = max(0.0, (clock.now_s() - due_s) / clock.speed) if clock else 0.0
-            tally.sent(await _send(producer, topic, device, frame, tally), late_s)
-            if tally.failure:
-                break
-        await producer.flush()
+    )
+    try:
+        async with producer:
+            for due_s, device, frame in frames:
+                if clock:
+                    await clock.until(due_s)
+                late_s = max(0.0, (clock.now_s() - due_s) / clock.speed) if clock else 0.0
+                tally.sent(await _send(producer, topic, device, frame, tally), late_s)
+                if tally.failure:
+                    break
+            await producer.flush()
+    except KafkaConnectionError as error:
+        await producer.stop()  # one that did not start is not closed either
+        raise ConnectionError(f"kafka at {bootstrap} does not answer") from error
     if tally.failure:
         raise tally.failure
     return tally.total(time.monotonic() - started)

@@ -21,7 +21,7 @@ from rich.text import Text
 from ecg.alert import Alert, Vitals
 from ecg.condition import CONDITIONS, RANK
 from stream.client import Bed, read_beds
-from stream.store import connect
+from stream.store import reached
 
 REFRESH_S = 0.5
 SUSPENDED_S = 5.0
@@ -82,16 +82,19 @@ class Board:
         return table
 
     def line(self) -> str:
-        """Return the board in one line, for where there is no terminal: alarms of each bed, `ok` where none is on."""
+        """Return the board in one line, for where there is no terminal: alarms of each bed, or its rhythm.
+
+        `ok` stands where a rate is known and no alarm is on; a bed without a rate is not said to be well.
+        """
         if not self._beds:
             return "no bed yet"
         said = []
         for bed in self._beds:
-            rate = (
-                "X" if bed.vitals is None or bed.vitals.heart_rate_bpm is None else f"{bed.vitals.heart_rate_bpm:.0f}"
-            )
+            bpm = bed.vitals.heart_rate_bpm if bed.vitals is not None else None
+            rate = "X" if bpm is None else f"{bpm:.0f}"
+            calm = "ok" if bpm is not None else bed.vitals.rhythm if bed.vitals is not None else "starting"
             on = ",".join(alert.condition for alert in _worst_first(bed.on.values()))
-            state = "SUSPENDED" if self.suspended_s(bed) else on or "ok"
+            state = "SUSPENDED" if self.suspended_s(bed) else on or calm
             said.append(f"{bed.bed} {rate} {state}")
         return " | ".join(said)
 
@@ -175,11 +178,11 @@ async def run_board(url: str, ward: str | None) -> None:
 
     Raises
     ------
-    redis.exceptions.RedisError
-        If Redis cannot be reached at the start; later, the beds are shown as suspended.
+    ConnectionError
+        If Redis does not answer at the start; later, the beds are shown as suspended.
     """
     board, console = Board(), Console()
-    async with connect(url) as redis:
+    async with reached(url) as redis:
         board.update(await read_beds(redis, ward))
         if console.is_terminal:
             with Live(board.render(), console=console, auto_refresh=False, screen=True) as live:

@@ -6,6 +6,8 @@ Exit status: 0 as asked, 1 the answer is no, 2 wrong use or bad input, 3 a neede
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import sys
 import time
 import uuid
@@ -24,7 +26,6 @@ from ecg.frame import (
     ChangeLimits,
     Command,
     Discharge,
-    FrameError,
     Pause,
     Setup,
     Standby,
@@ -32,7 +33,7 @@ from ecg.frame import (
 )
 from stream.child import ServiceError
 from stream.record_sets import PHYSIONET
-from stream.settings import Settings, SettingsError, read_settings
+from stream.settings import Settings, read_settings
 
 app = typer.Typer(
     name="vigil", no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -74,17 +75,38 @@ CrossValidate = Annotated[
 By = Annotated[str, typer.Option("--by", help="Who asks: a pseudonym of the staff.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 Ward = Annotated[str | None, typer.Option("--ward", help="One ward; else all of them.")]
+
+
+def _entry(given: str) -> str:
+    """Give the id of an entry of a Redis Stream."""
+    if not re.fullmatch(r"\d+(-\d+)?", given):
+        raise ValueError(f"since must be the id of an entry, as `vigil alerts` prints them first, got {given!r}")
+    return given
+
+
 Device = Annotated[str, typer.Argument(help="The device's pseudonym.")]
 
 
 def main() -> None:
     """Run `vigil`, and turn what the environment or the input did wrong into one line and an exit status."""
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what libraries log is for services, which set it up
     try:
         app()
-    except (SettingsError, FrameError, FileNotFoundError, ValueError) as error:
-        _fail(str(error), 2)
-    except (ServiceError, ConnectionError) as error:
-        _fail(str(error), 3)
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        _fail(str(error) or type(error).__name__, status)
+
+
+def _status(error: Exception) -> int | None:
+    """Return the exit status that an error stands for; None for a fault of our own."""
+    from aiokafka.errors import KafkaError
+    from redis.exceptions import RedisError
+
+    if isinstance(error, ServiceError | ConnectionError | KafkaError | RedisError):
+        return 3
+    return 2 if isinstance(error, FileNotFoundError | ValueError) else None
 
 
 def _fail(line: str, status: int) -> None:
@@ -180,11 +202,11 @@ def simulate(
 @app.command()
 def alerts(
     ward: Ward = None,
-    since: Annotated[str, typer.Option(help="Redis id to start behind; 0 from the first.")] = "0",
+    since: Annotated[str, typer.Option(help="Entry to start behind; 0 from the first.", callback=_entry)] = "0",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
     json: Json = False,
 ) -> None:
-    """Print the wards' alerts, oldest first."""
+    """Print the wards' alerts, oldest first: entry in Redis, id, onset, bed, what happened."""
     from stream.client import read_alerts
 
     async def show() -> None:
@@ -192,15 +214,17 @@ def alerts(
             if json:
                 print(msgspec.json.encode({"entry": entry, "alert": alert}).decode(), flush=True)
             else:
-                when = time.strftime("%H:%M:%S", time.gmtime(alert.onset_ns / 1e9))
-                place = f"{alert.ward}/{alert.bed}"
-                print(f"{entry}  {when}  {place:20} {alert.phase:8} {alert.presence:12} {alert.text}", flush=True)
+                when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.onset_ns // 10**9))
+                what = f"{alert.phase:8} {alert.presence:12} {alert.text}"
+                print(f"{entry:>8}  {alert.id}  {when}  {alert.ward + '/' + alert.bed:20} {what}", flush=True)
 
     asyncio.run(show())
 
 
 @app.command()
-def ack(alert: Annotated[str, typer.Argument(help="Id of an alert.")], by: By, reason: Reason) -> None:
+def ack(
+    alert: Annotated[str, typer.Argument(help="Id of an alert, or its entry in Redis.")], by: By, reason: Reason
+) -> None:
     """Acknowledge an alarm: it falls silent; a new or higher one sounds again."""
     from stream.client import find_alert
 
@@ -272,10 +296,10 @@ def setup(
 ) -> None:
     """Put clinical settings and the network's weights into force, on every partition."""
     from stream.client import put_weights, send_setup
-    from stream.nets import read_weights
+    from stream.nets import load_net, read_weights
 
     async def send() -> str | None:
-        sha = None if net == "none" else await put_weights(_kafka(settings), read_weights(net))
+        sha = None if weights is None else await put_weights(_kafka(settings), weights)
         entry = Setup(by, reason, time.time_ns(), clinical, {"net": sha}, unsigned=not signed_only)
         check_input(entry)
         await send_setup(_kafka(settings), entry)
@@ -286,6 +310,9 @@ def setup(
         clinical = msgspec.json.decode(settings_file.read_bytes(), type=Clinical) if settings_file else Clinical()
     except msgspec.DecodeError as error:
         raise ValueError(f"{settings_file}: {error}") from error
+    weights = None if net == "none" else read_weights(net)
+    if weights is not None:
+        load_net(weights)  # what no worker could load must not come into force
     sha = asyncio.run(send())
     print(f"in force: settings {clinical.sha256()[:12]}, net {sha[:12] if sha else 'none, rules alone'}")
 

@@ -6,12 +6,9 @@ import asyncio
 import hashlib
 import heapq
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
-from redis import exceptions
 from redis.asyncio import Redis
 
 from ecg import alert as message
@@ -19,7 +16,7 @@ from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup, encode
 from stream import topics
 from stream.kafka import Kafka, Send, durable, producing
-from stream.store import WARDS, answer, bed_key, beds_key, connect, split_field, stream_key
+from stream.store import WARDS, answer, bed_key, beds_key, reached, split_field, stream_key
 
 PAGE = 500
 FOLLOW_MS = 1000
@@ -77,7 +74,7 @@ async def read_alerts(
     follow : bool
         Wait for more, for ever.
     """
-    async with _reached(url) as redis:
+    async with reached(url) as redis:
         behind: dict[str, str] = {}
         while True:
             for name in [ward] if ward is not None else await read_wards(redis):
@@ -88,18 +85,6 @@ async def read_alerts(
                 yield entry, alert
             if not found and not follow:
                 return
-
-
-@asynccontextmanager
-async def _reached(url: str) -> AsyncGenerator[Redis]:
-    """Yield a client of a Redis that answers; raises ConnectionError, in one line, where it does not."""
-    async with connect(url) as redis:
-        try:
-            await redis.ping()
-        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-            where = urlsplit(url).netloc.rpartition("@")[2]
-            raise ConnectionError(f"redis at {where} does not answer") from error
-        yield redis
 
 
 async def _page(redis: Redis, behind: dict[str, str], block_ms: int | None) -> list[tuple[str, str, Alert]]:
@@ -124,13 +109,13 @@ def _order(entry: bytes) -> tuple[int, int]:
 
 
 async def find_alert(url: str, alert: str) -> Alert | None:
-    """Return the alert with this id, looked for from the newest back; None where Redis does not hold it."""
-    async with _reached(url) as redis:
+    """Return the alert with this id or at this entry, looked for from the newest back; None where Redis has none."""
+    async with reached(url) as redis:
         for ward in await read_wards(redis):
             last = "+"
             while page := cast("Any", await redis.xrevrange(stream_key(ward), last, "-", count=PAGE)):
                 for entry, fields in page:
-                    if fields[b"id"].decode() == alert:
+                    if alert in (fields[b"id"].decode(), entry.decode()):
                         return message.decode_alert(fields[b"alert"])
                     last = f"({entry.decode()}"
     return None
@@ -172,7 +157,7 @@ def _beds(place: tuple[str, str], fields: dict[bytes, bytes]) -> list[Bed]:
 async def check_services(kafka: Kafka, url: str) -> str:
     """Connect to Kafka and Redis, and return a line that says what was found; raises ConnectionError."""
     found = await topics.listed(kafka)
-    async with _reached(url) as redis:
+    async with reached(url) as redis:
         server = (await redis.info("server"))["redis_version"]
         wards = await read_wards(redis)
     wrong = topics.faults(found)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import ConsumerRecord
 
 Kafka = Mapping[str, Any]
@@ -35,6 +36,8 @@ async def start(client: Any, kafka: Kafka) -> None:
     try:
         await client.start()
     except (KafkaConnectionError, NodeNotReadyError) as error:
+        with suppress(KafkaError):
+            await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
         raise ConnectionError(f"kafka at {kafka.get('bootstrap_servers')} does not answer") from error
 
 

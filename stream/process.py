@@ -51,7 +51,10 @@ def configure_logs(form: str) -> None:
 
 
 def run_service(settings: Settings, health: Health, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    """Run a service until SIGTERM or SIGINT, and return its exit status: 0 when asked to end, 1 when it failed."""
+    """Run a service until SIGTERM or SIGINT, and return its exit status.
+
+    0 when asked to end, 1 when it failed, 3 where a service that it needs is not there: it says so in one line.
+    """
     configure_logs(settings.log)
 
     async def serve() -> None:
@@ -68,7 +71,19 @@ def run_service(settings: Settings, health: Health, main: Callable[[], Coroutine
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             runner.run(until_asked())
-        except Exception:
+        except Exception as error:
+            if (absent := _not_there(error)) is not None:
+                log.error("service_not_there", reason=str(absent))
+                return 3
             log.exception("service_failed")
             return 1
     return 0
+
+
+def _not_there(error: BaseException) -> ConnectionError | None:
+    """Return the first connection that failed, where an error, or a group of them, is of that kind alone."""
+    while isinstance(error, BaseExceptionGroup):
+        if error.split(ConnectionError)[1] is not None:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, ConnectionError) else None

@@ -21,7 +21,7 @@ from stream.health import Health
 from stream.kafka import Kafka, reading
 from stream.process import run_service
 from stream.settings import Settings
-from stream.store import BehindError, Entry, Head, Place, Store, connect
+from stream.store import REFUSALS, BehindError, Entry, Head, Place, Store, reached
 
 BATCH = 1000
 """Most alerts that are taken at once."""
@@ -35,20 +35,27 @@ Answer = TypeVar("Answer")
 _alert = msgspec.json.Decoder(Head)
 
 
+class RefusedError(Exception):
+    """Redis answers, and refuses what is written: it is full, read-only, or holds something else under a key."""
+
+
 class Seen(msgspec.Struct, frozen=True):
     """The part of vitals that the publisher goes by."""
 
     device: str
     ward: str
     bed: str
-    time_ns: int
+    offset: int = -1
 
 
 _vitals = msgspec.json.Decoder(Seen)
 
 
 class Places:
-    """Where each device was last, by event time: alerts and vitals come by two ways, and one may be ahead.
+    """Where each device was last: alerts and vitals come by two ways, and one may be ahead.
+
+    Newer is what a later input of the device gave, by its offset: the clock of a device may be set back, and all its
+    inputs are in one partition.
 
     Examples
     --------
@@ -64,14 +71,14 @@ class Places:
 
     def learn(self, places: dict[str, Place]) -> None:
         """Start from what Redis shows, as older than anything that comes."""
-        self._last = {device: (0, place) for device, place in places.items()}
+        self._last = {device: (-1, place) for device, place in places.items()}
 
-    def move(self, device: str, place: Place, time_ns: int) -> Place | None:
-        """Note where a device was at some time, and return the place that it must be taken off, if there is one."""
-        known_ns, known = self._last.get(device, (0, place))
-        if time_ns < known_ns:
+    def move(self, device: str, place: Place, offset: int) -> Place | None:
+        """Note where a device was at some input offset, and return the place that it must be taken off, if any."""
+        known_offset, known = self._last.get(device, (-1, place))
+        if offset < known_offset:
             return None if place == known else place
-        self._last[device] = (time_ns, place)
+        self._last[device] = (offset, place)
         return None if place == known else known
 
 
@@ -103,6 +110,8 @@ class Publisher:
 
         Raises
         ------
+        RefusedError
+            If Redis refuses what is written.
         stream.store.ConflictError
             If Redis was filled by somebody else.
         ValueError
@@ -169,7 +178,7 @@ class Publisher:
     async def _tidy(self, entries: Iterable[Entry]) -> None:
         """Take devices off the beds that they have left."""
         for head in (entry.head for entry in entries):
-            if (left := self._places.move(head.device, head.place, head.decided_ns)) is not None:
+            if (left := self._places.move(head.device, head.place, head.source.last_offset)) is not None:
                 await self._store.leave(head.device, left)
 
     async def vitals(self) -> None:
@@ -199,7 +208,7 @@ class Publisher:
         here = {}
         for seen, value in newest.items():
             place = Place(seen.ward, seen.bed)
-            left = self._places.move(seen.device, place, seen.time_ns)
+            left = self._places.move(seen.device, place, seen.offset)
             if left is not None:
                 await self._store.leave(seen.device, left)
             if left != place:
@@ -212,6 +221,10 @@ class Publisher:
         while True:
             try:
                 return await call(*arguments)
+            except REFUSALS as error:
+                reason = str(error).rpartition(" caused error: ")[2]  # before it stands the command, with a bed's data
+                log.error("redis_refuses", reason=reason)
+                raise RefusedError(f"Redis refuses: {reason}") from None
             except RedisError as error:
                 self._health.not_ready("redis")
                 log.warning("redis_not_there", error=type(error).__name__, again_in_s=wait_s)
@@ -220,11 +233,14 @@ class Publisher:
 
 
 def run_publisher(settings: Settings) -> int:
-    """Run `vigil publisher` until it is asked to end, and return its exit status."""
+    """Run `vigil publisher` until it is asked to end, and return its exit status: 3 where a service is not there.
+
+    A Redis that goes away later on is waited for.
+    """
     health = Health("publisher")
 
     async def publish() -> None:
-        async with connect(settings.redis or "") as redis:
+        async with reached(settings.redis or "") as redis:
             await Publisher({"bootstrap_servers": settings.kafka}, Store(redis), health).run()
 
     return run_service(settings, health, publish)

@@ -17,15 +17,17 @@ ward sees a growing part of the device's alerts, and the fence of each holds on 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from ecg.alert import Presence, Source
 
@@ -33,6 +35,8 @@ KEPT = 100_000
 """About how many alerts the stream of a ward keeps; all others are in Kafka."""
 PER_CALL = 64
 """Alerts in one call of the script, which holds up every other client of Redis meanwhile."""
+REFUSALS = (ResponseError, AuthenticationError)
+"""Answers of a Redis that is there, and will refuse the same call again."""
 WARDS = "wards"
 RISK_LEVEL = "risk_level"
 
@@ -55,7 +59,6 @@ class Head(msgspec.Struct, frozen=True):
     priority: str
     phase: str
     presence: Presence
-    decided_ns: int
     ordinal: int
     source: Source
     risk: msgspec.Raw = msgspec.Raw(b"null")
@@ -104,6 +107,19 @@ def connect(url: str) -> Redis:
     return Redis.from_url(
         url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), health_check_interval=0
     )
+
+
+@asynccontextmanager
+async def reached(url: str) -> AsyncGenerator[Redis]:
+    """Yield a client of a Redis that answers; raises ConnectionError, in one line, where it does not."""
+    async with connect(url) as redis:
+        try:
+            await redis.ping()
+        except RedisError as error:
+            where = urlsplit(url).netloc.rpartition("@")[2]
+            said = f"refuses: {error}" if isinstance(error, REFUSALS) else "does not answer"
+            raise ConnectionError(f"redis at {where} {said}") from error
+        yield redis
 
 
 def stream_key(ward: str) -> str:

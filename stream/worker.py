@@ -86,6 +86,7 @@ class Worker:
         return dict(self._next)
 
     async def _restore(self, reader: AIOKafkaConsumer, parts: list[int]) -> dict[int, int]:
+        self._pipeline.partitions = len(await topics.partitions(self._kafka, topics.INPUT))
         inputs = {p: TopicPartition(topics.INPUT, p) for p in parts}
         first, end = await reader.beginning_offsets(inputs.values()), await reader.end_offsets(inputs.values())
         rows: dict[int, dict[bytes, bytes]] = {p: {} for p in parts}
@@ -180,7 +181,10 @@ class Worker:
             yield Send(topics.DEAD_LETTERS, original.key, original.value, None, named)
 
     async def _load(self, wanted: set[str], *, must: bool) -> None:
-        """Load networks from the log; one that is not there stays unknown, and the pipeline refuses its setup."""
+        """Load networks from the log; one that is not there or is none stays unknown: the pipeline refuses its setup.
+
+        Only where a setup in force needs it (`must`) does the worker end: another worker may be able to load it.
+        """
         if not wanted:
             return
         found: dict[str, bytes] = {}
@@ -192,8 +196,11 @@ class Worker:
             try:
                 really, net = await self._run(load_net, data)
             except ValueError as error:
-                raise WeightsError(f"weights {sha256[:12]} cannot be loaded: {error}") from error
-            self._nets[really] = net
+                if must:
+                    raise WeightsError(f"weights {sha256[:12]} cannot be loaded: {error}") from error
+                log.error("weights_unusable", sha256=sha256, error=str(error))
+            else:
+                self._nets[really] = net
         if must and (missing := wanted - self._nets.keys()):
             raise WeightsError(f"weights {', '.join(sorted(sha[:12] for sha in missing))} are in force, not in the log")
 

@@ -76,12 +76,13 @@ def test_a_follower_gets_what_comes_also_of_a_ward_that_is_new(url: str) -> None
     asyncio.run(story())
 
 
-def test_an_alert_is_found_by_its_id_wherever_it_is(url: str) -> None:
+def test_an_alert_is_found_by_its_id_or_entry_wherever_it_is(url: str) -> None:
     async def story() -> None:
         await emptied(url)
         await fill(url, 0, ["a", "b"] * (PAGE // 2 + 10))
         assert await find_alert(url, "id-0") == alert(0, "a")
         assert await find_alert(url, "id-501") == alert(501, "b")
+        assert await find_alert(url, "501-1") == alert(501, "b")
         assert await find_alert(url, "id-9999") is None
 
     asyncio.run(story())

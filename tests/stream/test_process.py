@@ -60,3 +60,15 @@ def test_a_service_that_fails_ends_with_1() -> None:
         raise ValueError("position must not be ahead")
 
     assert run_service(Settings(), Health("publisher"), serve) == 1
+
+
+@pytest.mark.parametrize("inner", [ConnectionError("kafka at a:1 does not answer"), ValueError("offset")])
+def test_a_service_without_what_it_needs_ends_with_3_and_no_traceback(
+    inner: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def serve() -> None:
+        raise ExceptionGroup("tasks", [ConnectionError("kafka at a:1 does not answer"), inner])
+
+    alone = isinstance(inner, ConnectionError)
+    assert run_service(Settings(), Health("publisher"), serve) == (3 if alone else 1)
+    assert ("Traceback" not in capsys.readouterr().err) == alone

@@ -19,7 +19,7 @@ from stream.client import find_alert, read_alerts, read_beds
 from stream.embedded import Services, start_redis
 from stream.health import Health
 from stream.kafka import Kafka, Send, durable, producing
-from stream.publish import Publisher
+from stream.publish import Publisher, RefusedError
 from stream.store import Store, connect
 
 pytestmark = pytest.mark.system
@@ -154,7 +154,7 @@ def test_what_is_no_alert_does_not_hold_up_the_others(log: Log) -> None:
 
 def test_a_bed_shows_the_newest_vitals_of_its_device_and_loses_it_when_it_moves(log: Log) -> None:
     def vitals(bed: str, time_ns: int) -> Vitals:
-        return Vitals("mover", bed, "move", time_ns, 61.0, "sinus", {}, None, (), (0.5,))
+        return Vitals("mover", bed, "move", time_ns, 61.0, "sinus", {}, None, (), (0.5,), offset=time_ns)
 
     async def show(*items: Vitals) -> None:
         async with producing(log.kafka) as producer:
@@ -186,5 +186,17 @@ def test_a_redis_that_was_filled_from_another_log_is_refused(log: Log) -> None:
             with pytest.raises(ExceptionGroup) as refused:
                 await asyncio.wait_for(Publisher(log.kafka, Store(redis), Health("publisher")).run(), DEADLINE_S)
             assert refused.group_contains(ValueError, match="Redis must not be ahead")
+
+    asyncio.run(story())
+
+
+def test_a_redis_that_refuses_ends_the_publisher_with_what_it_said(log: Log) -> None:
+    async def story() -> None:
+        await log.emit(alert("full", "a", 1))
+        async with connect(log.url) as redis:
+            await redis.config_set("maxmemory", "1")
+            with pytest.raises(ExceptionGroup) as refused:
+                await asyncio.wait_for(Publisher(log.kafka, Store(redis), Health("publisher")).run(), DEADLINE_S)
+            assert refused.group_contains(RefusedError, match="^Redis refuses: .*maxmemory")
 
     asyncio.run(story())

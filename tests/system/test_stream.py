@@ -279,31 +279,40 @@ def test_a_worker_killed_in_an_episode_loses_no_alert_and_doubles_none(ward: War
         assert all(earlier < later for earlier, later in itertools.pairwise(mine))
 
 
-def test_a_setup_whose_weights_are_not_in_the_log_is_refused(ward: Ward, told: dict[str, bytes]) -> None:
-    """Runs behind the story: what was in force before stays in force."""
-    absent = Setup("test", "absent weights", T0_NS, Settings(), {"net": "0" * 64}, unsigned=True)
+@pytest.mark.parametrize("data", [None, b"no weights of any network"], ids=["absent", "garbage"])
+def test_a_setup_whose_weights_cannot_be_loaded_is_refused(
+    ward: Ward, told: dict[str, bytes], data: bytes | None
+) -> None:
+    """Runs behind the story: what was in force before stays in force, and the worker goes on."""
 
-    async def story() -> list[bytes]:
+    async def story() -> tuple[bytes, list[bytes]]:
         before = len(await ward.log(topics.DEAD_LETTERS))
-        await send_setup(ward.kafka, absent)
+        sha256 = "0" * 64 if data is None else await put_weights(ward.kafka, data)
+        setup = Setup("test", "unusable weights", T0_NS, Settings(), {"net": sha256}, unsigned=True)
+        await send_setup(ward.kafka, setup)
         deadline = time.monotonic() + DEADLINE_S
         while len(letters := await ward.log(topics.DEAD_LETTERS)) < before + topics.INPUT_PARTITIONS:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
-        return [letter.value or b"" for letter in letters[before:]]
+        return encode(setup), [letter.value or b"" for letter in letters[before:]]
 
-    assert asyncio.run(story()) == [encode(absent)] * topics.INPUT_PARTITIONS
+    refused, letters = asyncio.run(story())
+    assert letters == [refused] * topics.INPUT_PARTITIONS
+    assert ward.worker.process is not None
+    assert ward.worker.process.poll() is None
 
 
-def test_a_worker_that_cannot_load_what_a_setup_names_ends_with_3_and_stays_away(ward: Ward) -> None:
-    async def story() -> None:
-        sha256 = await put_weights(ward.kafka, b"no weights of any network")
-        await send_setup(ward.kafka, Setup("test", "bad weights", T0_NS, Settings(), {"net": sha256}, unsigned=True))
+def test_a_worker_that_cannot_load_what_is_in_force_ends_with_3_and_stays_away(
+    ward: Ward, told: dict[str, bytes]
+) -> None:
+    (sha256,) = load_nets("shipped")
 
-    asyncio.run(story())
-    process = ward.worker.process
-    assert process is not None
-    assert process.wait(DEADLINE_S) == 3
+    async def spoil() -> None:
+        async with producing(ward.kafka) as producer:
+            await durable(producer, [Send(topics.WEIGHTS, sha256.encode(), b"no weights of any network")])
+
+    asyncio.run(spoil())
+    ward.worker.stop()
     ward.worker.start(str(ward.kafka["bootstrap_servers"]), ward.url)
     assert ward.worker.process is not None
     assert ward.worker.process.wait(DEADLINE_S) == 3

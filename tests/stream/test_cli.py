@@ -1,0 +1,60 @@
+"""What `vigil` says, and with which status it ends, where something is missing or wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOWHERE = {"VIGIL_KAFKA": "127.0.0.1:1", "VIGIL_REDIS": "redis://127.0.0.1:1/0"}
+
+
+def vigil(*arguments: str) -> tuple[int, list[str]]:
+    """Run `vigil` where there is neither Kafka nor Redis; gives its status and the lines that it wrote to stderr."""
+    command = [sys.executable, "-m", "stream", *arguments]
+    done = subprocess.run(command, env=os.environ | NOWHERE, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        ("simulate --rhythm sinus --seconds 1", "kafka"),
+        ("admit a --ward icu --bed 1", "kafka"),
+        ("setup --net none --by a --reason b", "kafka"),
+        ("topics check", "kafka"),
+        ("ack x --by a --reason b", "redis"),
+        ("alerts", "redis"),
+        ("ward", "redis"),
+    ],
+)
+def test_a_command_without_its_service_says_so_in_one_line_and_ends_with_3(command: str, absent: str) -> None:
+    status, said = vigil(*command.split())
+    assert (status, len(said)) == (3, 1)
+    assert said[0].startswith(f"vigil: {absent} at ")
+    assert said[0].endswith(" does not answer")
+
+
+@pytest.mark.parametrize(("service", "absent"), [("publisher", "redis"), ("ticker", "kafka")])
+def test_a_service_without_its_service_logs_so_and_ends_with_3(service: str, absent: str) -> None:
+    status, said = vigil(service)
+    assert status == 3
+    assert f"{absent} at 127.0.0.1:1 does not answer" in said[-1]
+    assert not [line for line in said if "Traceback" in line or "Unclosed" in line]
+
+
+def test_a_file_that_is_no_network_is_not_put_into_force(tmp_path: Path) -> None:
+    (tmp_path / "net").write_text("root:x:0:0")
+    status, said = vigil("setup", "--net", str(tmp_path / "net"), "--by", "a", "--reason", "b")
+    assert (status, len(said)) == (2, 1)
+    assert said[0].startswith("vigil: weights must be ")
+
+
+@pytest.mark.parametrize("since", ["x", "1-", "-1", "$"])
+def test_alerts_start_behind_an_entry(since: str) -> None:
+    status, said = vigil("alerts", f"--since={since}")
+    assert (status, len(said)) == (2, 1)
+    assert "since must be the id of an entry" in said[0]
