@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.frame import ECG_UNITS_MV, MISSING, Frame, Lead
+from ecg.frame import ECG_UNITS_MV, MAX_ECG_LEADS, MAX_LEADS, MISSING, Frame, Lead
+from ecg.record import MV_PER_UNIT, Record, RecordLead
 
 PULSE_KINDS = ("pleth", "abp")
 """Kinds of lead that show a pulse; ECG and pulse leads travel in the same frame."""
@@ -84,3 +87,79 @@ def _scales(leads: tuple[Lead, ...]) -> tuple[NDArray[np.float32], ...]:
         [ECG_UNITS_MV[lead.unit] if lead.kind == "ecg" else 1.0 for lead in leads],
     )
     return tuple(np.array(column, dtype=np.float32)[:, None] for column in columns)
+
+
+class Sent(NamedTuple):
+    """What a device would send of a record.
+
+    Attributes
+    ----------
+    leads : tuple of Lead
+        Within the limits of a frame.
+    counts : ndarray of int16, shape (n_leads, n_samples)
+    notes : tuple of str
+        What was taken otherwise than the record says: leads left out, a unit that is none of voltage.
+    """
+
+    leads: tuple[Lead, ...]
+    counts: NDArray[np.int16]
+    notes: tuple[str, ...]
+
+
+def of_record(record: Record, names: Sequence[str] | None = None) -> Sent:
+    """Return leads and counts of a record as every part of Vigil sends them, whoever plays it.
+
+    Names are cut to 16 characters and numbered where they are alike; ECG leads are in millivolts, which any unit that
+    is none of voltage is taken for.
+
+    Parameters
+    ----------
+    record : ecg.record.Record
+    names : sequence of str, optional
+        Which leads, in which order; unless given, the first 12 ECG leads and others up to 16 in all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such lead, or none of an ECG.
+    """
+    named, notes = _named(record.leads), []
+    rows = _chosen(named, names)
+    if not any(named[row].kind == "ecg" for row in rows):
+        raise ValueError(f"{record.name}: leads must hold one of an ECG, got {_list([named[row] for row in rows])}")
+    for row in rows:
+        unit = record.leads[row].unit
+        if named[row].kind == "ecg" and unit.lower() not in MV_PER_UNIT:
+            notes.append(f"{record.name}: unit {unit!r} of lead {named[row].name} is taken as mV")
+    if left := [] if names is not None else [lead for row, lead in enumerate(named) if row not in rows]:
+        notes.append(f"{record.name}: left out {_list(left)}: at most {MAX_ECG_LEADS} ECG leads, {MAX_LEADS} in all")
+    return Sent(tuple(named[row] for row in rows), np.ascontiguousarray(record.counts[rows]), tuple(notes))
+
+
+def _named(leads: Sequence[RecordLead]) -> list[Lead]:
+    made: list[Lead] = []
+    for lead in leads:
+        said = "".join(letter if letter.isprintable() else "_" for letter in lead.name) or "ECG"
+        name, number = said[:16], 2
+        while name in {other.name for other in made}:
+            name, number = f"{said[:13]} {number}", number + 1
+        gain, unit = lead.gain, "".join(letter for letter in lead.unit if letter.isprintable())[:16]
+        if lead.kind == "ecg":
+            gain, unit = gain / MV_PER_UNIT.get(lead.unit.lower(), 1.0), "mV"
+        made.append(Lead(name, gain, lead.kind, lead.baseline, unit))
+    return made
+
+
+def _chosen(leads: Sequence[Lead], names: Sequence[str] | None) -> list[int]:
+    if names is None:
+        ecg = [row for row, lead in enumerate(leads) if lead.kind == "ecg"][:MAX_ECG_LEADS]
+        others = [row for row, lead in enumerate(leads) if lead.kind != "ecg"]
+        return sorted(ecg + others[: MAX_LEADS - len(ecg)])
+    unknown = [name for name in names if name not in {lead.name for lead in leads}]
+    if unknown:
+        raise ValueError(f"leads must be of {_list(leads)}, got {unknown[0]!r}")
+    return [next(row for row, lead in enumerate(leads) if lead.name == name) for name in names]
+
+
+def _list(leads: Sequence[Lead]) -> str:
+    return ", ".join(lead.name for lead in leads)

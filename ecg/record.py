@@ -1,5 +1,6 @@
 """WFDB records and their annotations: the only file here that imports wfdb, and only when a record is read."""
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecg.frame import MISSING, LeadKind
 
-_MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
+MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
+"""Units of voltage that headers have, in lower case, in millivolts."""
 _PLETH = ("PLETH", "PPG", "SPO2")
 _PRESSURE = ("ABP", "ART", "PAP", "CVP", "ICP", "BP")
 _BREATH = ("RESP", "IMP", "CO2")
@@ -30,7 +32,10 @@ class RecordLead(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """A stretch of a record, as the device stored it.
+    """A stretch of a record, as the device stored it, but for counts, gains and baselines that no frame can hold.
+
+    Of those, counts wider than 16 bits are centred and divided by a power of two, and an inverted lead is turned, so
+    that values stay the same to that precision (an ECG lead's, but for an offset that is constant).
 
     Attributes
     ----------
@@ -75,7 +80,7 @@ class Record:
         out = np.empty((len(rows), self.n_samples), dtype=np.float32)
         for into, row in zip(out, rows, strict=True):
             lead, counts = self.leads[row], self.counts[row]
-            scale = _MV_PER_UNIT.get(lead.unit.lower(), 1.0) / lead.gain
+            scale = MV_PER_UNIT.get(lead.unit.lower(), 1.0) / lead.gain
             into[:] = (counts.astype(np.float64) - lead.baseline) * scale
             into[counts == MISSING] = np.nan
         return out
@@ -100,37 +105,60 @@ def read(path: str | Path, first_s: float = 0.0, end_s: float | None = None) -> 
     Parameters
     ----------
     path : str or Path
-        The record's path without extension (one ending `.hea` is taken too).
+        The record's path without extension (one ending `.hea` or `.dat` is taken too).
 
     Raises
     ------
     FileNotFoundError
         There is no such record.
     ValueError
-        The stretch is empty or begins outside the record, or a count does not fit 16 bits.
+        The stretch is empty or begins outside the record, the header is none or names no signal, no rate or no
+        length, or the signal file is shorter than the header says.
     """
-    path = _without_header(path)
+    path = _without_extension(path)
     with _wfdb() as wfdb:
-        header = wfdb.rdheader(str(path))
-        rate_hz, length = float(header.fs), int(header.sig_len)
+        rate_hz, length = _header(wfdb, path)
         first = round(first_s * rate_hz)
         end = length if end_s is None else min(length, round(end_s * rate_hz))
         if not 0 <= first < end:
             raise ValueError(
                 f"first_s must lie in the record of {length / rate_hz:g} s and before end_s, got {first_s}"
             )
-        stored = wfdb.rdrecord(str(path), sampfrom=first, sampto=end, physical=False)
-    leads = tuple(
-        _lead(*lead) for lead in zip(stored.sig_name, stored.adc_gain, stored.baseline, stored.units, strict=True)
-    )
-    counts = _int16(stored.d_signal, stored.fmt)
+        stored = _stored(wfdb, path, first, end)
+    said = zip(stored.sig_name, stored.adc_gain, stored.baseline, stored.units, strict=True)
+    fitted = [
+        _fitted(_lead(*lead), signal, _MISSING_IN.get(fmt, MISSING))
+        for lead, signal, fmt in zip(said, stored.d_signal.T, stored.fmt, strict=True)
+    ]
+    leads, counts = tuple(lead for lead, _ in fitted), np.stack([row for _, row in fitted])
     return Record(path.name, rate_hz, leads, counts, first / rate_hz, tuple(stored.comments or ()))
+
+
+def _header(wfdb: Any, path: Path) -> tuple[float, int]:
+    """Return rate and length of a record, whose header must name them and a signal."""
+    try:
+        header = wfdb.rdheader(str(path))
+    except (ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{path.name}: no WFDB header ({error})") from error
+    for what, value in (("signal", header.n_sig), ("sampling rate", header.fs), ("number of samples", header.sig_len)):
+        if not value:
+            raise ValueError(f"{path.name}: header names no {what}")
+    return float(header.fs), int(header.sig_len)
+
+
+def _stored(wfdb: Any, path: Path, first: int, end: int) -> Any:
+    try:
+        return wfdb.rdrecord(str(path), sampfrom=first, sampto=end, physical=False)
+    except ValueError as error:
+        short = "reshape" in str(error) or "broadcast" in str(error)
+        what = "signal file is shorter than its header says" if short else str(error)
+        raise ValueError(f"{path.name}: {what}") from error
 
 
 def annotations(path: str | Path, extension: str = "atr") -> Annotations:
     """Read a record's annotation file; raises FileNotFoundError where there is none."""
     with _wfdb() as wfdb:
-        found = wfdb.rdann(str(_without_header(path)), extension)
+        found = wfdb.rdann(str(_without_extension(path)), extension)
     aux = tuple((note or "").rstrip("\x00") for note in found.aux_note)
     symbols = np.asarray(found.symbol, dtype=np.str_) if len(found.symbol) else np.empty(0, "<U1")
     return Annotations(np.asarray(found.sample, np.int64), symbols, aux, np.asarray(found.subtype, np.int64))
@@ -203,12 +231,13 @@ def _wfdb() -> Iterator[Any]:
         yield wfdb
 
 
-def _without_header(path: str | Path) -> Path:
+def _without_extension(path: str | Path) -> Path:
     path = Path(path)
-    return path.with_suffix("") if path.suffix == ".hea" else path
+    return path.with_suffix("") if path.suffix in (".hea", ".dat") else path
 
 
-def _lead(name: str, gain: float, baseline: int, unit: str) -> RecordLead:
+def _lead(name: str | None, gain: float, baseline: int, unit: str | None) -> RecordLead:
+    name, unit = name or "", unit or ""
     return RecordLead(name, _kind(name.upper(), unit.lower()), gain, baseline, unit)
 
 
@@ -220,14 +249,34 @@ def _kind(name: str, unit: str) -> LeadKind:
     return "pleth" if name.startswith(_PLETH) else "ecg"
 
 
-def _int16(signal: NDArray[np.integer], formats: Sequence[str]) -> NDArray[np.int16]:
-    wide = signal.T.astype(np.int64)
-    for row, stored in zip(wide, formats, strict=True):
-        row[row == _MISSING_IN.get(stored, MISSING)] = MISSING
-    if wide.min() < -32768 or wide.max() > 32767:
-        raise ValueError(f"counts must fit 16 bits, got {wide.min()} to {wide.max()}")
-    return np.ascontiguousarray(wide, dtype=np.int16)
+def _fitted(lead: RecordLead, signal: NDArray[np.integer], missing: int) -> tuple[RecordLead, NDArray[np.int16]]:
+    """Return a lead's counts in 16 bits, and the lead with the gain and baseline that they have there."""
+    wide, gone = signal.astype(np.int64), signal == missing
+    seen = wide[~gone]
+    ends = (int(seen.min()), int(seen.max())) if seen.size else (0, 0)
+    scale = MV_PER_UNIT.get(lead.unit.lower(), 1.0) if lead.kind == "ecg" else 1.0
+    if max(map(abs, (*ends, lead.baseline))) > _MOST or not _LEAST_GAIN <= lead.gain / scale <= _MOST_GAIN:
+        ends = ends if lead.kind == "ecg" else (min(*ends, lead.baseline), max(*ends, lead.baseline))
+        centre = 0 if max(map(abs, ends)) <= _MOST else sum(ends) // 2
+        step = _step(lead, abs(lead.gain) / scale, ends[1] - centre)
+        wide = np.clip(np.rint((wide - centre) / step), -_MOST, _MOST)
+        baseline = round(min(max((lead.baseline - centre) / step, -_MOST), _MOST))
+        lead = lead._replace(gain=lead.gain / step, baseline=baseline)
+    return lead, np.where(gone, MISSING, wide).astype(np.int16)
 
 
-_MISSING_IN = {"80": -128, "310": -512, "311": -512, "212": -2048, "508": -128}
+def _step(lead: RecordLead, gain: float, reach: int) -> float:
+    """Return by what counts are divided, so that they reach as far as 16 bits and the gain is within its limits."""
+    if not (math.isfinite(gain) and gain > 0):
+        raise ValueError(f"gain of {lead.name!r} must be finite and not 0, got {lead.gain}")
+    need = max(0, math.ceil(math.log2(max(reach, 1) / _MOST)), math.ceil(math.log2(gain / _MOST_GAIN)))
+    most = math.floor(math.log2(gain / _LEAST_GAIN))
+    return math.copysign(2.0 ** min(need, most), lead.gain)
+
+
+_MOST, _LEAST_GAIN, _MOST_GAIN = 32767, 1e-3, 1e6
+"""What a frame can hold: counts and baselines as far as this from 0, and gains within these."""
+_MISSING_IN = {
+    "80": -128, "310": -512, "311": -512, "212": -2048, "508": -128, "24": -(2**23), "524": -(2**23), "32": -(2**31),
+}  # fmt: skip
 """Counts that stand for a missing sample in formats other than 16 bits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from ecg import record
-from ecg.frame import MISSING, Lead
+from ecg.frame import MISSING
+from ecg.lead import of_record
 from simulators.source import Source
 
-_PER_MV = {"uv": 1000.0, "µv": 1000.0, "μv": 1000.0, "v": 0.001, "nv": 1e6}
 SLACK_S = 4.0
 """A loop closes between a beat this near to the start and one this near to the end."""
 _BLEND_S = 0.12
@@ -29,11 +29,13 @@ def replay(
     leads: Sequence[str] | None = None,
     loop: bool = True,
     end_slack_s: float = SLACK_S,
+    tell: Callable[[str], None] | None = None,
 ) -> Source:
     """Return a stretch of a WFDB record as a source.
 
     Counts, gain and baseline are the record's, but for the 0.12 s before the joint of a loop, where the end of the
-    stretch passes over into what came before its start. Leads of the same name are numbered.
+    stretch passes over into what came before its start. `ecg.lead.of_record` says what becomes of leads
+    that a frame cannot hold as they are.
 
     Parameters
     ----------
@@ -48,33 +50,16 @@ def replay(
         Whether it goes on from its start when it ends.
     end_slack_s : float
         Less where the end of the stretch matters, as when it ends in an asystole.
+    tell : callable, optional
+        Is given each line that `ecg.lead.of_record` notes about the leads.
     """
     found = record.read(path, first_s, end_s)
-    named = _named(found.leads)
-    rows = _chosen(named, leads)
-    counts = np.ascontiguousarray(found.counts[rows])
-    source = Source(found.name, found.rate_hz, tuple(named[row] for row in rows), counts, None, start_s=found.start_s)
+    sent = of_record(found, leads)
+    source = Source(found.name, found.rate_hz, sent.leads, sent.counts, None, start_s=found.start_s)
+    if tell is not None:
+        for note in sent.notes:
+            tell(note)
     return closed(source, end_slack_s) if loop else source
-
-
-def _named(leads: Sequence[record.RecordLead]) -> list[Lead]:
-    made: list[Lead] = []
-    for lead in leads:
-        name, number = lead.name[:16] or "ECG", 2
-        while name in {other.name for other in made}:
-            name, number = f"{lead.name[:13]} {number}", number + 1
-        scale = _PER_MV.get(lead.unit.lower(), 1.0) if lead.kind == "ecg" else 1.0
-        made.append(Lead(name, lead.gain * scale, lead.kind, lead.baseline, "mV" if lead.kind == "ecg" else lead.unit))
-    return made
-
-
-def _chosen(leads: Sequence[Lead], names: Sequence[str] | None) -> list[int]:
-    if names is None:
-        return list(range(len(leads)))[:16]
-    unknown = [name for name in names if name not in {lead.name for lead in leads}]
-    if unknown:
-        raise ValueError(f"leads must be of {', '.join(lead.name for lead in leads)}, got {unknown[0]!r}")
-    return [next(row for row, lead in enumerate(leads) if lead.name == name) for name in names]
 
 
 def peaks(mv: NDArray[np.float32], rate_hz: float) -> NDArray[np.int64]:

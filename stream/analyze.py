@@ -6,6 +6,7 @@ alerts are those that the record gives when it is sent through Kafka, but for `s
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,9 @@ from ecg import record as wfdb
 from ecg.alert import Alert, Vitals, decode_alert, decode_vitals
 from ecg.alert import encode as encode_item
 from ecg.clinical import Settings
-from ecg.frame import MAX_ECG_LEADS, Frame, Lead, Setup, Tick, encode
+from ecg.frame import Frame, Setup, Tick, encode
 from ecg.frontend import Analysis
+from ecg.lead import of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
 from stream.pipeline import Pipeline, Predict, Record
@@ -51,7 +53,7 @@ class Analyzed(NamedTuple):
 
 def frames(recording: Recording, device: str, t0_ns: int = EPOCH_NS, frame_s: float = FRAME_S) -> Iterator[Frame]:
     """Cut a recording into the frames that a device would send; the last one says that the session ends."""
-    leads = _leads(recording)
+    leads, counts, _ = of_record(recording)
     n = recording.counts.shape[1]
     least = int(np.ceil(0.04 * recording.rate_hz))
     per_frame = max(least, round(frame_s * recording.rate_hz))
@@ -65,13 +67,14 @@ def frames(recording: Recording, device: str, t0_ns: int = EPOCH_NS, frame_s: fl
             t0_ns=t0_ns + round(first * 1e9 / recording.rate_hz),
             rate_hz=recording.rate_hz,
             leads=leads,
-            counts=np.ascontiguousarray(recording.counts[: len(leads), first:end]).astype("<i2").tobytes(),
+            counts=np.ascontiguousarray(counts[:, first:end]).astype("<i2").tobytes(),
             last=end == n,
         )
 
 
-def _leads(recording: Recording) -> tuple[Lead, ...]:
-    return tuple(Lead(x.name, x.gain, x.kind, x.baseline, x.unit) for x in recording.leads[: MAX_ECG_LEADS + 4])
+def pseudonym(name: str) -> str:
+    """Return a record's name as a device may have it: letters, digits and `._:-`, the first a letter or digit."""
+    return re.sub(r"[^A-Za-z0-9._:-]", "-", name).lstrip("._:-")[:64] or "record"
 
 
 def log(recording: Recording, device: str, setup: Setup, t0_ns: int = EPOCH_NS) -> Iterator[list[Record]]:
@@ -121,7 +124,8 @@ def analyze(
     nets : mapping of str to Predict
         None or one network by the sha256 of its weights; without one the rules stand alone.
     device, t0_ns : str, int
-        Under which name and from which time on the device would have sent it; alert ids depend on both.
+        Under which name (the record's, made a legal one) and from which time on the device would have sent it; alert
+        ids depend on both.
     settings : Settings
         Clinical settings, the defaults without them.
     progress : callable
@@ -130,9 +134,11 @@ def analyze(
     Raises
     ------
     ecg.frame.FrameError
-        If the recording's rate or leads are outside the limits of a frame.
+        If the recording's rate is outside the limits of a frame.
+    ValueError
+        If it has no ECG lead.
     """
-    device = device or recording.name
+    device = device or pseudonym(recording.name)
     net = next(iter(nets), None)
     setup = Setup("analyze", "one recording", t0_ns, settings or Settings(), {"net": net}, unsigned=True)
     watch = _Watch(recording, t0_ns)
@@ -167,7 +173,7 @@ def write(analyzed: Analyzed, recording: Recording, out: Path, *, signals: bool 
     (out / f"{recording.name}.alerts.ndjson").write_bytes(b"".join(encode_item(a) + b"\n" for a in analyzed.alerts))
     (out / f"{recording.name}.vitals.ndjson").write_bytes(b"".join(encode_item(v) + b"\n" for v in analyzed.vitals))
     if signals:
-        names = [lead.name for lead in recording.leads if lead.kind == "ecg"]
+        names = [lead.name for lead in of_record(recording).leads if lead.kind == "ecg"]
         wfdb.write_signals(out / f"{recording.name}_clean", names, analyzed.clean_mv, float(ANALYSIS_HZ))
 
 

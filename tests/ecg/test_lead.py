@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ecg.lead
-from ecg.frame import MISSING, Frame, Lead
-from ecg.lead import MDC_LEAD, MDC_LEAD_UNSPECIFIED, STANDARD, canonical, mdc_code, names, to_mv
+from ecg.frame import MISSING, Frame, Lead, check_frame
+from ecg.lead import MDC_LEAD, MDC_LEAD_UNSPECIFIED, STANDARD, canonical, mdc_code, names, of_record, to_mv
+from ecg.record import Record, RecordLead
 
 
 def frame(leads: tuple[Lead, ...], counts: list[list[int]], off: tuple[tuple[int, int, int], ...] = ()) -> Frame:
@@ -81,3 +82,40 @@ def test_millivolts_of_a_part_are_the_part_of_the_millivolts(at: int, seed: int)
 
 def test_the_example_runs() -> None:
     assert doctest.testmod(ecg.lead).failed == 0
+
+
+def recorded(*leads: RecordLead) -> Record:
+    counts = np.arange(20 * len(leads), dtype=np.int16).reshape(len(leads), 20)
+    return Record("r", 250.0, leads, counts)
+
+
+def test_leads_alike_are_numbered_and_long_names_cut() -> None:
+    many = [RecordLead(name, "ecg", 200.0, 0, "mV") for name in ("ECG", "ECG", "", "a lead of a long name", "a\tb")]
+    sent = of_record(recorded(*many))
+    assert [lead.name for lead in sent.leads] == ["ECG", "ECG 2", "ECG 3", "a lead of a long", "a_b"]
+    check_frame(Frame("d", "s", 0, 0, 250.0, sent.leads, sent.counts.tobytes()))
+
+
+@pytest.mark.parametrize(("unit", "gain", "told"), [
+    ("mV", 200.0, 0), ("MV", 200.0, 0), ("uV", 0.2, 0), ("nV", 0.0002, 0), ("V", 200_000.0, 0),
+    ("NU", 200.0, 1), ("adu", 200.0, 1), ("", 200.0, 1),
+])  # fmt: skip
+def test_ecg_leads_are_in_millivolts_and_other_units_are_told(unit: str, gain: float, told: int) -> None:
+    sent = of_record(recorded(RecordLead("II", "ecg", gain, 3, unit), RecordLead("PLETH", "pleth", 7.0, 0, "NU")))
+    assert sent.leads[0].gain == pytest.approx(200.0)
+    assert (sent.leads[0].baseline, sent.leads[0].unit) == (3, "mV")
+    assert sent.leads[1] == Lead("PLETH", 7.0, "pleth", 0, "NU")
+    assert [note.split(":")[0] for note in sent.notes] == ["r"] * told
+
+
+def test_the_first_twelve_ecg_leads_are_taken_and_the_others_told() -> None:
+    many = [RecordLead(f"V{n}", "ecg", 200.0, 0, "mV") for n in range(15)]
+    sent = of_record(recorded(*many, RecordLead("ABP", "abp", 1.0, 0, "mmHg")))
+    assert [lead.name for lead in sent.leads] == [*(f"V{n}" for n in range(12)), "ABP"]
+    assert sent.counts[-1, 0] == 300, "counts are those of the leads that are left"
+    assert "left out V12, V13, V14:" in sent.notes[0]
+
+
+def test_a_record_without_an_ecg_lead_is_refused() -> None:
+    with pytest.raises(ValueError, match="r: leads must hold one of an ECG, got PLETH"):
+        of_record(recorded(RecordLead("PLETH", "pleth", 7.0, 0, "NU")))

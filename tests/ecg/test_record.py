@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.frame import MISSING
-from ecg.record import Record, RecordLead, _lead, annotations, read, write_annotations
+from ecg.record import MV_PER_UNIT, Record, RecordLead, _fitted, _lead, annotations, read, write_annotations
 
 HEADER = "two 2 250 8\ntwo.dat 16 200(0)/mV 16 0 0 0 0 II\ntwo.dat 16 20(0)/mmHg 16 0 0 0 0 ABP\n# True alarm\n"
 COUNTS = np.array([[0, 200, MISSING, -200, 1, 2, 3, 4], [1600, 1700, 1800, 1900, 2000, 2100, 2200, 2300]], "<i2")
@@ -38,6 +38,73 @@ def test_a_stretch_is_the_same_samples(two: Path) -> None:
     stretch = read(two.with_suffix(".hea"), 2 / 250, 5 / 250)
     assert np.array_equal(stretch.counts, COUNTS[:, 2:5])
     assert (stretch.start_s, stretch.duration_s) == (2 / 250, 3 / 250)
+
+
+def test_the_signal_file_names_the_record_too(two: Path) -> None:
+    assert np.array_equal(read(two.with_suffix(".dat")).counts, COUNTS)
+
+
+def test_a_signal_file_shorter_than_its_header_says_is_told(two: Path) -> None:
+    two.with_suffix(".dat").write_bytes(COUNTS.T.tobytes()[:-6])
+    with pytest.raises(ValueError, match=r"^two: signal file is shorter than its header says$"):
+        read(two)
+    assert read(two, 0, 5 / 250).n_samples == 5, "what is there can be read"
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ("two 0 250 8\n", "header names no signal"),
+        ("two 0\n", "header names no signal"),
+        (HEADER.replace("250 8", "0 8"), "header names no sampling rate"),
+        (HEADER.replace("250 8", "250"), "header names no number of samples"),
+        ("", "no WFDB header"),
+        ("hello world\n", "no WFDB header"),
+    ],
+)
+def test_a_header_without_signals_rate_or_length_is_told(two: Path, header: str, fault: str) -> None:
+    two.with_suffix(".hea").write_text(header)
+    with pytest.raises(ValueError, match=f"^two: {fault}"):
+        read(two)
+
+
+def test_counts_of_32_bits_keep_their_values_in_16_bits(tmp_path: Path) -> None:
+    wide = np.array([5_000_000, 5_300_000, -(2**31), 4_700_000], "<i4")
+    (tmp_path / "wide.hea").write_text("wide 1 250 4\nwide.dat 32 300000(5000000)/mV 32 0 0 0 0 II\n")
+    (tmp_path / "wide.dat").write_bytes(wide.tobytes())
+    record = read(tmp_path / "wide")
+    np.testing.assert_allclose(record.mv()[0], [0, 1, np.nan, -1], atol=1e-4)
+    assert record.counts[0, 2] == MISSING
+    assert np.ptp(record.counts[0, [1, 3]].astype(int)) > 2**15, "at the precision that 16 bits allow"
+
+
+@given(
+    st.floats(1e-9, 1e12).flatmap(lambda gain: st.sampled_from((gain, -gain))),
+    st.integers(-(2**31), 2**31 - 1),
+    st.lists(st.integers(-(2**31) + 1, 2**31 - 1), min_size=2, max_size=20),
+    st.sampled_from(("mV", "uV", "nV", "mmHg")),
+)
+def test_whatever_is_fitted_is_within_the_limits_of_a_frame(
+    gain: float, baseline: int, counts: list[int], unit: str
+) -> None:
+    said = _lead("x", gain, baseline, unit)
+    lead, fitted = _fitted(said, np.array(counts), -(2**31))
+    per_mv = lead.gain / (MV_PER_UNIT[unit.lower()] if lead.kind == "ecg" else 1)
+    assert 1e-3 <= per_mv <= 1e6
+    assert abs(lead.baseline) <= 32767
+    assert (fitted != MISSING).all()
+    assert fitted.dtype == np.int16
+
+
+def test_an_inverted_lead_is_turned() -> None:
+    lead, counts = _fitted(_lead("II", -200.0, 10, "mV"), np.array([-190, 10, MISSING]), MISSING)
+    assert (lead.gain, lead.baseline, counts.tolist()) == (200.0, -10, [190, -10, MISSING])
+
+
+@pytest.mark.parametrize("gain", [0.0, float("nan"), float("inf")])
+def test_a_gain_that_is_none_is_refused(gain: float) -> None:
+    with pytest.raises(ValueError, match="gain of 'II'"):
+        _fitted(_lead("II", gain, 0, "mV"), np.array([1, 2]), MISSING)
 
 
 def test_a_stretch_outside_the_record_is_refused(two: Path) -> None:
