@@ -11,6 +11,7 @@ import re
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -178,6 +179,9 @@ def simulate(
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 0.0,
     fault: Annotated[list[str] | None, typer.Option(help="NAME[@SECOND][:DEVICE], as in stop@20.")] = None,
     frame: Annotated[float, typer.Option(min=0.04, max=2.0, help="Seconds a frame.")] = 0.25,
+    admit: Annotated[
+        str | None, typer.Option(metavar="WARD", help="Give each device a bed of this ward first.")
+    ] = None,
 ) -> None:
     """Play devices into Kafka."""
     from simulators.clock import Clock
@@ -185,6 +189,7 @@ def simulate(
     from simulators.fleet import merged
     from simulators.fleet import simulate as built
     from simulators.send import send
+    from stream.client import send_commands
     from stream.topics import INPUT
 
     settings = _served()
@@ -195,6 +200,10 @@ def simulate(
     folder = None if rhythm else records or settings.records
     fleet = built(beds, clock.start_ns, folder, rhythm or "sinus", frame, faults=faults)
     frames = merged(fleet, seconds * speed if seconds else None)
+    if admit:
+        places = [(each.device, Admit(admit, each.device)) for each in fleet]
+        orders = [_signed(device, place, "simulate", "a simulated device") for device, place in places]
+        asyncio.run(send_commands(_kafka(settings), orders))
     sent = asyncio.run(send(frames, settings.kafka or "", INPUT, clock=clock))
     print(f"{sent.frames} frames, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.1f} s; late p99 {sent.late_p99_s:.3f} s")
 
@@ -267,7 +276,10 @@ def limits(
     no_data: Annotated[float | None, typer.Option(help="s")] = None,
 ) -> None:
     """Set the limits of one patient."""
-    _command(device, ChangeLimits(Limits(rate_low, rate_high, pvcs_per_minute, no_data)), by, reason)
+    wanted = Limits(rate_low, rate_high, pvcs_per_minute, no_data)
+    if wanted == Limits():
+        raise ValueError("limits must name at least one limit, such as --rate-high 120, got none")
+    _command(device, ChangeLimits(wanted), by, reason)
 
 
 @app.command()
@@ -293,9 +305,10 @@ def setup(
     ] = None,
     net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
     signed_only: Annotated[bool, typer.Option("--signed-only", help="Refuse unsigned inputs.")] = False,
+    first: Annotated[bool, typer.Option("--first", help="Do nothing where weights are in the log already.")] = False,
 ) -> None:
     """Put clinical settings and the network's weights into force, on every partition."""
-    from stream.client import put_weights, send_setup
+    from stream.client import has_weights, put_weights, send_setup
     from stream.nets import load_net, read_weights
 
     async def send() -> str | None:
@@ -313,6 +326,9 @@ def setup(
     weights = None if net == "none" else read_weights(net)
     if weights is not None:
         load_net(weights)  # what no worker could load must not come into force
+    if first and asyncio.run(has_weights(_kafka(settings))):
+        print("a setup was given before: it stays in force")
+        return
     sha = asyncio.run(send())
     print(f"in force: settings {clinical.sha256()[:12]}, net {sha[:12] if sha else 'none, rules alone'}")
 
@@ -528,11 +544,24 @@ def _redis(settings: Settings) -> str:
 
 
 def _command(device: str, action: Action, who: str, why: str) -> None:
-    """Put one command into the log, and say when the broker has it."""
-    from stream.client import send_command
+    """Put one command into the log, wait for a worker, and say what became of it; ends with 1 where it was refused."""
+    from stream.client import ask, is_shown
 
+    settings = _served()
+    entry = _signed(device, action, who, why)
+    with suppress(ConnectionError):  # the board's Redis is no part of the way of a command
+        if not asyncio.run(is_shown(_redis(settings), device)):
+            print(f"vigil: nothing was heard of {device} yet", file=sys.stderr)
+    outcome = asyncio.run(ask(_kafka(settings), entry))
+    what = f"{type(action).__name__.lower()} of {device} (offset {outcome.offset})"
+    if outcome.refused is not None:
+        _fail(f"refused: {what}: {outcome.refused}", 1)
+    print(f"done: {what}" if outcome.taken else f"in the log, not yet carried out: no worker has come to it: {what}")
+
+
+def _signed(device: str, action: Action, who: str, why: str) -> Command:
+    """Make a command of now, good for a minute; raises FrameError where the pipeline would not take it."""
     now = time.time_ns()
     entry = Command(device, who, why, uuid.uuid4().hex, now, now + 60_000_000_000, action)
     check_input(entry)
-    offset = asyncio.run(send_command(_kafka(_served()), entry))
-    print(f"in the log: {type(action).__name__.lower()} of {device} (offset {offset})")
+    return entry

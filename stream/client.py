@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, cast
 
 import msgspec
+from aiokafka import TopicPartition
+from aiokafka.structs import RecordMetadata
 from redis.asyncio import Redis
 
 from ecg import alert as message
 from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup, encode
 from stream import topics
-from stream.kafka import Kafka, Send, durable, producing
+from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.store import WARDS, answer, bed_key, beds_key, reached, split_field, stream_key
 
 PAGE = 500
@@ -35,11 +37,57 @@ class Bed(msgspec.Struct, frozen=True):
     risk: Risk | None
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a command: carried out, refused for a reason, or neither while it was waited for."""
+
+    offset: int
+    taken: bool
+    refused: str | None = None
+
+
+async def send_commands(kafka: Kafka, commands: Iterable[Command]) -> list[RecordMetadata]:
+    """Put commands into the log, each in the partition of its device; return where, once the brokers hold them."""
+    async with producing(kafka) as producer:
+        pending = [await producer.send(topics.INPUT, encode(each), each.device.encode()) for each in commands]
+        return list(await asyncio.gather(*pending))
+
+
 async def send_command(kafka: Kafka, command: Command) -> int:
     """Put a command into the log, in the partition of its device, and return its offset once the brokers hold it."""
-    async with producing(kafka) as producer:
-        sent = await producer.send_and_wait(topics.INPUT, encode(command), command.device.encode())
-        return sent.offset
+    (sent,) = await send_commands(kafka, [command])
+    return sent.offset
+
+
+async def ask(kafka: Kafka, command: Command, within_s: float = 5.0) -> Outcome:
+    """Put a command into the log, and wait until a worker has carried it out or refused it, or until time is up."""
+    part = TopicPartition(topics.DEAD_LETTERS, 0)
+    async with reading(kafka) as reader:
+        letters = (await reader.end_offsets([part]))[part]
+        (sent,) = await send_commands(kafka, [command])
+        if not await _passed(kafka, sent.partition, sent.offset, within_s):
+            return Outcome(sent.offset, taken=False)
+        mine = {"partition": str(sent.partition).encode(), "offset": str(sent.offset).encode()}
+        async for letter in read_to_end(reader, topics.DEAD_LETTERS, [0], letters):
+            said = dict(letter.headers)
+            if said.items() >= mine.items():
+                return Outcome(sent.offset, taken=True, refused=said["reason"].decode())
+    return Outcome(sent.offset, taken=True)
+
+
+async def _passed(kafka: Kafka, partition: int, offset: int, within_s: float) -> bool:
+    """Wait until the workers have acknowledged an input, which they do when all that came of it is durable."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while asyncio.get_running_loop().time() < deadline:
+        if (await topics.acknowledged(kafka)).get(partition, 0) > offset:
+            return True
+        await asyncio.sleep(0.2)
+    return False
+
+
+async def is_shown(url: str, device: str) -> bool:
+    """Say whether some bed in Redis shows a device; raises ConnectionError where Redis is not there."""
+    async with reached(url) as redis:
+        return any(bed.device == device for bed in await read_beds(redis))
 
 
 async def send_setup(kafka: Kafka, setup: Setup) -> None:
@@ -48,6 +96,13 @@ async def send_setup(kafka: Kafka, setup: Setup) -> None:
     partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
         await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in partitions])
+
+
+async def has_weights(kafka: Kafka) -> bool:
+    """Say whether weights were ever put into the log."""
+    part = TopicPartition(topics.WEIGHTS, 0)
+    async with reading(kafka) as reader:
+        return (await reader.end_offsets([part]))[part] > 0
 
 
 async def put_weights(kafka: Kafka, weights: bytes) -> str:

@@ -73,15 +73,18 @@ async def durable(producer: AIOKafkaProducer, records: Iterable[Send]) -> None:
 
 
 async def read_to_end(
-    consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int]
+    consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int], since: int = 0
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield the records of some partitions, from the first that the log holds to what its end was at the call.
+
+    What is before the offset `since` is left out.
 
     Offsets are asked for before the assignment and sought explicitly: after `assign`, `seek_to_beginning` with the
     default reset reads nothing, silently.
     """
     parts = [TopicPartition(topic, partition) for partition in partitions]
     first, last = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+    first = {part: max(offset, since) for part, offset in first.items()}
     waiting = {part for part in parts if first[part] < last[part]}
     consumer.assign(parts)
     for part in parts:

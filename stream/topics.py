@@ -8,7 +8,12 @@ from typing import Any, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    NotCoordinatorForGroupError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from ecg.frame import MAX_BYTES
 from stream.kafka import Kafka, start
@@ -199,6 +204,19 @@ async def partitions(kafka: Kafka, topic: str) -> range:
     if not described or not (count := len(described[0]["partitions"])):
         raise ConnectionError(f"kafka has no topic {topic}: `vigil topics create` makes it")
     return range(count)
+
+
+async def acknowledged(kafka: Kafka) -> dict[int, int]:
+    """Return by partition of the input the offset up to which the workers have acknowledged it; what none has, lacks.
+
+    What is acknowledged is done, and all that came of it is durable.
+    """
+    async with _admin(kafka) as admin:
+        try:
+            group = await admin.list_consumer_group_offsets(GROUP)
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            return {}
+    return {part.partition: meta.offset for part, meta in group.items() if part.topic == INPUT}
 
 
 async def check(kafka: Kafka) -> list[str]:

@@ -101,6 +101,23 @@ def test_the_simulators_play_the_devices(topics: Services, tmp_path: Path) -> No
     assert " frames, " in result.stdout
 
 
+def test_the_first_setup_is_put_into_force_once(topics: Services, tmp_path: Path) -> None:
+    environment = _environment("setup", topics, 0, tmp_path)
+    said = [
+        subprocess.run(
+            _command("setup"), env=environment, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+        for _ in range(2)
+    ]
+    assert said[0].startswith("in force: settings ")
+    assert said[1] == "a setup was given before: it stays in force\n"
+
+
+def test_workers_and_simulators_wait_for_the_setup() -> None:
+    for name in ("worker", "simulators"):
+        assert COMPOSE[name]["depends_on"]["setup"] == {"condition": "service_completed_successfully"}
+
+
 def test_the_board_shows_until_it_is_told_to_end(topics: Services, tmp_path: Path) -> None:
     with _running("ward", topics, tmp_path, 0) as process:
         time.sleep(4)

@@ -22,7 +22,7 @@ from aiokafka.structs import ConsumerRecord
 
 from ecg.alert import Alert, decode_alert
 from ecg.clinical import Settings
-from ecg.frame import Admit, Command, Input, Setup, Tick, encode
+from ecg.frame import Admit, Command, Input, Pause, Setup, Tick, encode
 from ecg.record import read, write_signals
 from simulators.bedside import Framer
 from simulators.heart import Heart
@@ -30,7 +30,7 @@ from simulators.schedule import Segment
 from stream import topics
 from stream.analyze import analyze, frames
 from stream.child import free_port
-from stream.client import put_weights, read_alerts, read_beds, send_command, send_setup
+from stream.client import Outcome, ask, put_weights, read_alerts, read_beds, send_command, send_setup
 from stream.embedded import Services
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.nets import load_nets, read_weights
@@ -227,6 +227,18 @@ def test_the_bed_shows_what_its_device_last_gave(ward: Ward, told: dict[str, byt
     asyncio.run(story())
 
 
+def paused(nonce: str, at_ns: int) -> Command:
+    return Command("vt", "nurse", "a story", nonce, at_ns, at_ns + 60 * SECOND_NS, Pause(60))
+
+
+def test_who_gives_a_command_learns_whether_it_was_carried_out(ward: Ward, told: dict[str, bytes]) -> None:
+    later_ns = T0_NS + 1000 * SECOND_NS
+    done = asyncio.run(ask(ward.kafka, paused("n2", later_ns), DEADLINE_S))
+    assert done == Outcome(done.offset, taken=True)
+    again = asyncio.run(ask(ward.kafka, paused("n2", later_ns), DEADLINE_S))
+    assert again == Outcome(done.offset + 1, taken=True, refused="nonce must be new, got 'n2' again")
+
+
 def without_the_cutting(alert: Alert) -> Alert:
     """Leave out of an alert what the cutting of the log decides."""
     source = msgspec.structs.replace(alert.source, partition=0, first_offset=0, last_offset=0)
@@ -316,6 +328,12 @@ def test_a_worker_that_cannot_load_what_is_in_force_ends_with_3_and_stays_away(
     ward.worker.start(str(ward.kafka["bootstrap_servers"]), ward.url)
     assert ward.worker.process is not None
     assert ward.worker.process.wait(DEADLINE_S) == 3
+
+
+def test_a_command_that_no_worker_comes_to_is_in_the_log_alone(ward: Ward, told: dict[str, bytes]) -> None:
+    """Runs behind the worker's end."""
+    waiting = asyncio.run(ask(ward.kafka, paused("n3", T0_NS + 2000 * SECOND_NS), 0.5))
+    assert waiting == Outcome(waiting.offset, taken=False)
 
 
 def test_a_worker_without_kafka_says_so_in_one_line_and_ends_with_3(tmp_path: Path) -> None:
