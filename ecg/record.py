@@ -149,9 +149,9 @@ def _header(wfdb: Any, path: Path) -> tuple[float, int]:
 def _stored(wfdb: Any, path: Path, first: int, end: int) -> Any:
     try:
         return wfdb.rdrecord(str(path), sampfrom=first, sampto=end, physical=False)
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         short = "reshape" in str(error) or "broadcast" in str(error)
-        what = "signal file is shorter than its header says" if short else str(error)
+        what = "signal file is shorter than its header says" if short else f"no WFDB signal ({error!r})"
         raise ValueError(f"{path.name}: {what}") from error
 
 

@@ -13,6 +13,7 @@ import pytest
 from ecg.frame import FrameError, check_frame
 from simulators.fault import FAULTS, Fault, parse
 from simulators.fleet import merged, record_paths, simulate
+from simulators.heart import Heart
 
 T0 = 1_700_000_000_000_000_000
 
@@ -107,6 +108,63 @@ def test_what_cannot_be_simulated_is_refused(tmp_path: Path) -> None:
         simulate(2, T0, faults=[Fault("stop", 1.0, "bed-7")])
     with pytest.raises(ValueError, match="holds WFDB records"):
         simulate(1, T0, records=tmp_path)
+
+
+def written(folder: Path, name: str, rate_hz: int = 250, seconds: int = 12, unit: str = "mV") -> Path:
+    heart = Heart([("sinus", 20.0, {})], ("II", "V1"), 250.0, 3).source()
+    counts = heart.counts[:, : seconds * rate_hz]
+    lines = [f"{name}.dat 16 {heart.leads[0].gain}(0)/{unit} 16 0 0 0 0 {lead}" for lead in ("II", "V1")]
+    (folder / f"{name}.hea").write_text("\n".join([f"{name} 2 {rate_hz} {counts.shape[1]}", *lines]) + "\n")
+    (folder / f"{name}.dat").write_bytes(counts.T.astype("<i2").tobytes())
+    return folder / name
+
+
+def test_records_of_a_folder_that_cannot_be_played_are_told_and_left_out(tmp_path: Path) -> None:
+    written(tmp_path, "good", unit="adu")
+    cut = written(tmp_path, "cut").with_suffix(".dat")
+    cut.write_bytes(cut.read_bytes()[:100])
+    written(tmp_path, "slow", rate_hz=50)
+    written(tmp_path, "brief", seconds=1)
+    written(tmp_path, "lone").with_suffix(".dat").unlink()
+    (tmp_path / "none.hea").write_text("hello world\n")
+    told: list[str] = []
+    devices = simulate(6, T0, records=tmp_path, tell=told.append)
+    assert {device.source.name for device in devices} == {"good"}  # pyright: ignore[reportAttributeAccessIssue]
+    assert [re.sub(r"^left out .*/(\w+): .*", r"\1", line) for line in told] == [
+        "brief", "cut",
+        "good: unit 'adu' of lead II is taken as mV", "good: unit 'adu' of lead V1 is taken as mV",
+        "lone", "none", "slow",
+    ]  # fmt: skip
+    assert all("\n" not in line for line in told)
+    (tmp_path / "good.hea").unlink()
+    with pytest.raises(ValueError, match="of which a record can be played"):
+        simulate(6, T0, records=tmp_path)
+
+
+def test_leads_of_a_record_are_chosen(tmp_path: Path) -> None:
+    path = written(tmp_path, "good")
+    _, _, frame = next(merged(simulate(1, T0, records=path, leads=["V1"])))
+    assert [lead.name for lead in frame.leads] == ["V1"]
+    with pytest.raises(ValueError, match="leads must be of II, V1, got 'V9'"):
+        simulate(1, T0, records=path, leads=["V9"])
+
+
+def test_a_generated_ward_has_the_leads_and_the_rate_asked_for() -> None:
+    _, _, frame = next(merged(simulate(1, T0, leads=["aVR", "V5"], rate_hz=500.0)))
+    assert ([lead.name for lead in frame.leads], frame.rate_hz) == (["aVR", "V5"], 500.0)
+    with pytest.raises(ValueError, match="V9"):
+        simulate(1, T0, leads=["V9"])
+
+
+def test_wearables_send_one_lead_in_bursts_at_different_times() -> None:
+    frames = list(merged(simulate(4, T0, kind="wearable", leads=["V1", "II"], faults=[parse("stop@70:bed-2")]), 100.0))
+    for _, _, frame in frames:
+        check_frame(frame)
+        assert [lead.name for lead in frame.leads] == ["V1"]
+    bursts = {name: [due_s for due_s, device, _ in frames if device == name] for name in ("bed-1", "bed-2", "bed-3")}
+    assert len({due[0] for due in bursts.values()}) == 3, "spread evenly"
+    assert max(np.diff(bursts["bed-1"])) > 25.0
+    assert max(bursts["bed-2"]) <= 70.0 < max(bursts["bed-3"])
 
 
 @pytest.mark.records
