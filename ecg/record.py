@@ -150,7 +150,7 @@ def _stored(wfdb: Any, path: Path, first: int, end: int) -> Any:
     try:
         return wfdb.rdrecord(str(path), sampfrom=first, sampto=end, physical=False)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        short = "reshape" in str(error) or "broadcast" in str(error)
+        short = isinstance(error, ValueError) and any(sign in str(error) for sign in _SHORT)
         what = "signal file is shorter than its header says" if short else f"no WFDB signal ({error!r})"
         raise ValueError(f"{path.name}: {what}") from error
 
@@ -274,6 +274,8 @@ def _step(lead: RecordLead, gain: float, reach: int) -> float:
     return math.copysign(2.0 ** min(need, most), lead.gain)
 
 
+_SHORT = ("reshape", "broadcast", "not loaded correctly")
+"""What wfdb says, among else, where a signal file holds fewer samples than it tries to read."""
 _MOST, _LEAST_GAIN, _MOST_GAIN = 32767, 1e-3, 1e6
 """What a frame can hold: counts and baselines as far as this from 0, and gains within these."""
 _MISSING_IN = {

@@ -115,6 +115,10 @@ def _fail(line: str, status: int) -> None:
     sys.exit(status)
 
 
+def _say(line: str) -> None:
+    print(f"vigil: {line}", file=sys.stderr)
+
+
 @app.command()
 def demo(
     beds: Annotated[int, typer.Option(min=1, max=64, help="How many beds.")] = 8,
@@ -179,6 +183,11 @@ def simulate(
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 0.0,
     fault: Annotated[list[str] | None, typer.Option(help="NAME[@SECOND][:DEVICE], as in stop@20.")] = None,
     frame: Annotated[float, typer.Option(min=0.04, max=2.0, help="Seconds a frame.")] = 0.25,
+    device: Annotated[
+        Literal["bedside", "wearable"], typer.Option(help="A wearable sends one lead, in bursts.")
+    ] = "bedside",
+    leads: Annotated[str | None, typer.Option(help="Which leads, as in II,V1; else II and V1, or a record's.")] = None,
+    rate: Annotated[float | None, typer.Option(min=100, max=1000, help="Hz of generated hearts; else 250.")] = None,
     admit: Annotated[
         str | None, typer.Option(metavar="WARD", help="Give each device a bed of this ward first.")
     ] = None,
@@ -198,7 +207,12 @@ def simulate(
     if rhythm and records:
         raise ValueError(f"records and rhythm must not be given together, got {records} and {rhythm!r}")
     folder = None if rhythm else records or settings.records
-    fleet = built(beds, clock.start_ns, folder, rhythm or "sinus", frame, faults=faults)
+    if rate and folder:
+        raise ValueError(f"rate must not be given with records, whose own they keep, got {rate:g} and {folder}")
+    wanted = [lead.strip() for lead in leads.split(",")] if leads else None
+    fleet = built(
+        beds, clock.start_ns, folder, rhythm or "sinus", frame, wanted, rate or 250.0, faults, kind=device, tell=_say
+    )
     frames = merged(fleet, seconds * speed if seconds else None)
     if admit:
         places = [(each.device, Admit(admit, each.device)) for each in fleet]
@@ -344,11 +358,14 @@ def analyze(
     json: Json = False,
 ) -> None:
     """Run one record through the pipeline, without a server."""
+    from ecg.lead import of_record
     from ecg.record import read
     from stream import analyze as runner
     from stream.nets import load_nets
 
     recording = read(record)
+    for note in of_record(recording).notes:
+        _say(note)
     t0_ns = runner.EPOCH_NS if t0_ns is None else t0_ns
     started = time.perf_counter()
     analyzed = runner.analyze(recording, load_nets(net), device=device, t0_ns=t0_ns)

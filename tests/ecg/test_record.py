@@ -51,6 +51,17 @@ def test_a_signal_file_shorter_than_its_header_says_is_told(two: Path) -> None:
     assert read(two, 0, 5 / 250).n_samples == 5, "what is there can be read"
 
 
+@pytest.mark.parametrize("leads", [1, 2, 3])
+@pytest.mark.parametrize("stored", ["16", "24", "32", "80", "212", "310", "311"])
+@pytest.mark.parametrize("held", [0, 1, 7, 300])
+def test_a_short_signal_file_is_told_whatever_its_format(tmp_path: Path, stored: str, leads: int, held: int) -> None:
+    lines = [f"s.dat {stored} 200(0)/mV 12 0 0 0 0 V{n}" for n in range(leads)]
+    (tmp_path / "s.hea").write_text("\n".join([f"s {leads} 250 1000", *lines]) + "\n")
+    (tmp_path / "s.dat").write_bytes(bytes(held))
+    with pytest.raises(ValueError, match=r"^s: signal file is shorter than its header says$"):
+        read(tmp_path / "s")
+
+
 @pytest.mark.parametrize(
     ("header", "fault"),
     [

@@ -58,3 +58,27 @@ def test_alerts_start_behind_an_entry(since: str) -> None:
     status, said = vigil("alerts", f"--since={since}")
     assert (status, len(said)) == (2, 1)
     assert "since must be the id of an entry" in said[0]
+
+
+def test_a_record_that_cannot_be_read_is_one_line_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "cut.hea").write_text("cut 1 250 5000\ncut.dat 16 200/mV 16 0 0 0 0 II\n")
+    (tmp_path / "cut.dat").write_bytes(bytes(400))
+    (tmp_path / "bare.hea").write_text("bare 0\n")
+    for name, why in (("cut", "signal file is shorter than its header says"), ("bare", "header names no signal")):
+        status, said = vigil("analyze", str(tmp_path / name), "--net", "none")
+        assert (status, said) == (2, [f"vigil: {name}: {why}"])
+    status, said = vigil("simulate", "--records", str(tmp_path))
+    assert status == 2
+    assert [line.split(":")[1].split()[0] for line in said] == ["left", "left", "records"]
+
+
+def test_a_rate_is_for_generated_hearts_alone(tmp_path: Path) -> None:
+    status, said = vigil("simulate", "--records", str(tmp_path), "--rate", "500")
+    assert (status, len(said)) == (2, 1)
+    assert said[0].startswith("vigil: rate must not be given with records")
+
+
+def test_a_ward_of_wearables_is_built_before_kafka_is_asked() -> None:
+    status, said = vigil("simulate", "--rhythm", "sinus", "--device", "wearable", "--leads", "V5", "--rate", "500")
+    assert (status, len(said)) == (3, 1)
+    assert said[0].startswith("vigil: kafka at ")
