@@ -181,7 +181,7 @@ def _reject(s, leads, at, points, t_wave, rules):
 
 @njit(cache=True)
 def _note(log, at, taken, f):
-    """Write a complex into the log, if there is one: its middle, whether it is a beat, what describes it."""
+    """Write a complex into the log, if there is one: its middle, whether it is a beat (2: after all), and features."""
     k = int(log[0, 0]) + 1 if len(log) else 0
     if k < len(log):
         log[0, 0] = k
@@ -204,7 +204,7 @@ def _judge(s, leads, scratch, rules):
             template, like = recognise(s, leads, at - DELAY, x, sums)
             describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
             points = evidence(f, since, rules.weights)
-            _note(log, at, points > 0.0, f)
+            _note(log, at, 1 if points > 0.0 else 0, f)
             if points > 0.0:
                 _accept(s, leads, at, m, x, f, like, template, False, rules.weights)
     if points <= 0.0:
@@ -224,7 +224,7 @@ def _search_back(s, leads, now, scratch, rules):
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
-    _note(log, at, True, f)
+    _note(log, at, 2, f)
     _accept(s, leads, at, m, x, f, like, template, True, rules.weights)
     _weigh(s, leads, rules)
     return True

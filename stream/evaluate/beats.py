@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.beat_given import classify
+from ecg.beat_weights import Weights, in_force, weighing
 from ecg.ec57.beats import FIRST_S, Pair, compare, pairs
 from ecg.ec57.episodes import Episodes, FibrillationMarks, compare_episodes
 from ecg.ec57.label import BEATS, FLUTTER_WAVE, Mapping, marks
@@ -51,12 +53,15 @@ class Task:
         Signal-to-noise ratio.
     sleepecg : bool
         Score that detector's beats, too.
+    weights : mapping of str to Weights
+        Those of the beat detector by which a record is judged; a record that is not there, by the shipped ones.
     """
 
     test: str | None = None
     noise: Path | None = None
     snr_db: float = 0.0
     sleepecg: bool = False
+    weights: Map[str, Weights] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,10 @@ def score_record(path: Path, task: Task) -> Scored:
     recording = task_recording(path, task)
     extent = Extent(recording.rate_hz, recording.n_samples)
     stretches = scored_stretches(extent, task)
-    analyzed = analyze(recording, {})
+    with weighing(task.weights.get(path.name, in_force())):
+        analyzed = analyze(recording, {})
+        given = at_reference_peaks(reference, analyzed, extent)
     found = score_files(reference, own_annotations(analyzed, recording), extent, stretches, "rhythm")
-    given = at_reference_peaks(reference, analyzed, extent)
     for mapping in ("papers", "bxb"):
         found.tables[f"{mapping}_reference_peaks"] = _table(reference, given, extent, stretches, mapping)
     if not task.sleepecg:

@@ -21,6 +21,7 @@ from ecg.record import annotations
 from stream.evaluate import beats, peers, run
 from stream.evaluate.beats import Extent, Scored, Task
 from stream.evaluate.figures import Intervals, Values, figures, folds, rounded
+from stream.evaluate.refit import Refitted, out_of_fold
 from stream.evaluate.rhythm_figures import ATRIAL, VENTRICULAR
 
 NOISES = ("em", "ma", "bw")
@@ -30,17 +31,18 @@ LOOKS = 3
 """How many of them are named."""
 
 PARTS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("beats",): ("veb", "sveb"),
+    ("beats",): ("qrs", "auecdf", "veb", "sveb", *peers.PEERS),
     VENTRICULAR: ("vf",),
     ATRIAL: ("af",),
 }
-"""Learned parts (`ecg.learned`), and how the names of the figures begin that they can change; no other is learned."""
+"""Learned parts (`ecg.learned`), and how the names of the figures begin that they can change.
+
+A peer's figures are split as ours are, so that both are of the same records."""
+REFITTED = "beats"
+"""The part that `--cross-validate` fits anew (`stream.evaluate.refit`)."""
 HOMES = ("mitdb", "svdb", "vfdb", "cudb")
 """Sets whose patients are their own; those of `nstdb` and of `qtdb` are theirs, too."""
-NOT_FITTED_ANEW = (
-    "--cross-validate fits nothing anew: beats are found by rules, and the weights behind their classes cannot be "
-    "fitted by a command yet; figures of the patients that they were learned from end in _in_sample"
-)
+NOT_FITTED_ANEW = "--cross-validate fits nothing anew: annotation files owe nothing to what is learned here"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ def evaluate(wanted: Wanted) -> int:
     """
     task = _task(wanted)
     paths = [path for path in run.records(wanted.data) if path.name not in NOISES]
+    refitted = None
+    if wanted.cross_validate and wanted.test is None:
+        refitted = out_of_fold(wanted.data, [path.name for path in paths])
+        task = replace(task, weights=refitted.weights)
     outcome = run.over(paths, partial(beats.score_record, task=task))
     scored = outcome.results
     if "neurokit2" in wanted.peers:
@@ -106,7 +112,7 @@ def evaluate(wanted: Wanted) -> int:
 
         for name in costly:
             draw(wanted.data / name, task, looks(scored[name]), LOOK_S, wanted.plot)
-    result = _result(wanted, scored, outcome.failed, costly)
+    result = _result(wanted, scored, outcome.failed, costly, refitted)
     print(msgspec.json.encode(result).decode() if wanted.json else _text(result))
     return 0 if scored else 2
 
@@ -168,11 +174,15 @@ def _mistake(pair: Pair, rate_hz: float) -> dict[str, Any]:
     return {"at_s": round(pair.reference_at / rate_hz, 3), "reference": pair.reference, "test": pair.test}
 
 
-def headlines(scored: Mapping[str, Scored], record_set: str) -> tuple[Values, Intervals]:
-    """Return the figures and their intervals; those of patients that a part has seen which can change them, apart."""
+def headlines(scored: Mapping[str, Scored], record_set: str, anew: Sequence[str] = ()) -> tuple[Values, Intervals]:
+    """Return the figures and their intervals; those of patients that a part has seen which can change them, apart.
+
+    Parts that were fitted anew without each record's patient have not seen it.
+    """
     values, intervals = figures(scored)
     for parts, kinds in PARTS.items():
-        seen = {name: record for name, record in scored.items() if is_seen(parts, record_set, name)}
+        behind = [part for part in parts if part not in anew]
+        seen = {name: record for name, record in scored.items() if is_seen(behind, record_set, name)}
         if not seen:
             continue
         unseen = {name: record for name, record in scored.items() if name not in seen}
@@ -198,10 +208,16 @@ def is_seen(parts: Sequence[str], record_set: str, record: str) -> bool:
 
 
 def _result(
-    wanted: Wanted, scored: Mapping[str, Scored], failed: dict[str, str], costly: Sequence[str]
+    wanted: Wanted,
+    scored: Mapping[str, Scored],
+    failed: dict[str, str],
+    costly: Sequence[str],
+    refitted: Refitted | None,
 ) -> dict[str, Any]:
     """Return all that is printed, as one object."""
-    values, intervals = figures(scored) if wanted.test else headlines(scored, wanted.data.resolve().name)
+    record_set = wanted.data.resolve().name
+    anew = (REFITTED,) if refitted and refitted.weights else ()
+    values, intervals = figures(scored) if wanted.test else headlines(scored, record_set, anew)
     # files that someone gives are tabled as the reference tools table them; our report leaves paced records out
     tabled = dict(scored) if wanted.test else {name: record for name, record in scored.items() if not record.paced}
     result: dict[str, Any] = {
@@ -209,6 +225,7 @@ def _result(
             **values,
             "records": len(scored),
             "records_unpaced": sum(not record.paced for record in scored.values()),
+            "records_in_sample": sum(is_seen([REFITTED], record_set, name) for name in scored) if not anew else 0,
             "records_failed": len(failed),
         },
         "intervals": intervals,
@@ -218,10 +235,10 @@ def _result(
         "reports": reports(tabled),
         "failed": failed,
         "worst": [{"record": name, "cost": len(scored[name].mistakes), "look": looks(scored[name])} for name in costly],
-        "notes": [NOT_FITTED_ANEW] if wanted.cross_validate else [],
+        "notes": refitted.notes if refitted else [NOT_FITTED_ANEW] if wanted.cross_validate else [],
     }
     if wanted.cross_validate:
-        result["folds"] = folds(scored)
+        result["folds"] = refitted.folds if refitted else folds(scored)
     return result
 
 

@@ -1,0 +1,247 @@
+"""How the weights of the beat detector are fitted, on which records, and anew without some patients.
+
+Three logistic regressions over the terms that `ecg.beat_class` weighs: whether a complex is a beat, whether a beat is
+ventricular, and whether another one is supraventricular. What complexes are weighed comes from the chain itself:
+records go through the filters of the ward and the detector notes each complex that it judges, with what describes it.
+
+Weights that are fitted without a patient still owe something to all of them: which terms there are and where they are
+cut off was chosen on all of these records, and so were the thresholds; and which beats a complex is compared with was
+decided by weights (`NOTED_BY`) that had seen them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.beat_class import (
+    AGREE,
+    APART,
+    BEFORE,
+    EARLY,
+    GAIN,
+    HABIT,
+    KNOWN,
+    LAST_STEEP,
+    LIKE,
+    MASS,
+    N_FEATURES,
+    NORMAL,
+    SHARE,
+    SINCE,
+    STEEP,
+    UNEVEN,
+    VOTE,
+)
+from ecg.beat_detect import detect
+from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
+from ecg.beat_weights import Evidence, Supraventricular, Ventricular, Weights
+from ecg.ec57.label import BEATS, CLASSES
+from ecg.episodes import bracketed
+from ecg.frontend import Chunk, FrontEnd
+from ecg.learned import LEARNED
+from ecg.record import Annotations, annotations, read
+from ecg.resample import ANALYSIS_HZ
+from ecg.rows import Rows
+from ecg.wave_fit import patient
+
+ORIGIN = LEARNED["beats"]
+"""Records by set that the shipped weights were fitted on."""
+FIRST_S = 300.0
+"""What comes before is not fitted: the detector knows little of the patient there."""
+NEAR_S = 0.15
+"""A complex is the reference's beat if it lies this near, and neither has a nearer partner."""
+EDGE_S = 0.5
+"""What lies this near to fibrillation or flutter, or in it, is not fitted."""
+RIDGE = 2e-5
+"""L2 penalty on the weights of standardised terms."""
+
+NO_BEAT = "O"
+NOTED_BY = Weights(
+    Evidence(2.6, 2.0, 2.0, 4.8, 1.3, 1.5, 3.0, 1.0, 3.5),
+    Ventricular(0.7, -3.8, -9.4, -2.0, 2.7, 2.8, 1.4, -1.6, 2.0, 4.1, -5.0),
+    Supraventricular(-3.4, -38.0, 36.0, -4.9, 5.6),
+)
+"""By which the detector judges while it notes complexes: an earlier fit on the same records, rounded by hand.
+
+They stay as they are whatever is shipped, so that the same records always give the same weights."""
+DECIMALS = 3
+"""To which weights are rounded."""
+
+
+class Complexes(NamedTuple):
+    """The complexes that the detector judged in one record.
+
+    `features` is what describes them (`ecg.beat_class`), shape (n, N_FEATURES); `taken` whether the detector took each
+    as a beat, 0 no, 1 by evidence, 2 by search-back, which asks for none; `classes` the class of the reference's beat
+    there (N S V F Q), or `NO_BEAT`.
+    """
+
+    record: str
+    patient: str
+    features: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    classes: NDArray[np.str_]
+
+
+def collect(path: Path, record_set: str) -> Complexes:
+    """Return the complexes of one record, without extension, of a set of `ORIGIN`."""
+    recording, reference = read(path), annotations(path)
+    front = FrontEnd()
+    mv = recording.mv()
+    clean = front.feed([Chunk(front.open(recording.rate_hz, len(mv)), mv, 0, (), last=True)])[0].clean
+    log = judged(clean)
+    at_s = log[:, 0] / ANALYSIS_HZ
+    is_beat = np.isin(reference.symbols, list(BEATS))
+    found = reference_classes(at_s, reference.samples[is_beat] / recording.rate_hz, reference.symbols[is_beat])
+    kept = (at_s > FIRST_S) & ~_fibrillates(at_s, reference, recording.rate_hz, recording.duration_s)
+    whose = patient(record_set, path.name)
+    return Complexes(f"{record_set}/{path.name}", whose, log[kept, 2:], log[kept, 1].astype(np.int64), found[kept])
+
+
+def judged(clean_mv: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what the detector judged in a bed's clean leads, in order of time.
+
+    Each row holds the complex's middle (sample), whether it was taken as a beat (0, 1, or 2 by search-back), and its
+    features. One that search-back took after all is there twice.
+    """
+    rows = Rows(first_state())
+    rows.reset(0)
+    x = np.ascontiguousarray(clean_mv[None, :MAX_LEADS], np.float32)
+    leads, count = np.array([x.shape[1]]), np.array([x.shape[2]])
+    most = x.shape[2] // 20 + 2
+    log, beats = np.zeros((2 * most, 2 + N_FEATURES)), np.zeros((1, most), BEAT)
+    detect(rows.state, np.array([0]), x, leads, count, Rules(weights=NOTED_BY), beats, np.zeros(1, np.int64), log)
+    log = log[1 : 1 + int(log[0, 0])]
+    return log[np.argsort(log[:, 0], kind="stable")]
+
+
+def reference_classes(
+    at_s: NDArray[np.float64], beats_s: NDArray[np.float64], symbols: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Return the class, by the papers' mapping, of the reference's beat at each complex; `NO_BEAT` without one."""
+    classes = np.full(len(at_s), NO_BEAT)
+    if not len(at_s) or not len(beats_s):
+        return classes
+    nearest_beat, nearest = _nearest(at_s, beats_s), _nearest(beats_s, at_s)
+    own = nearest[nearest_beat]
+    mutual = (at_s[own] == at_s) & (abs(beats_s[nearest_beat] - at_s) <= NEAR_S)
+    names = np.array([CLASSES["papers"][symbol] for symbol in symbols.tolist()])
+    classes[mutual] = names[nearest_beat[mutual]]
+    return classes
+
+
+def _nearest(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.int64]:
+    right = np.clip(np.searchsorted(among, of), 1, max(1, len(among) - 1))
+    left = right - 1
+    right = np.minimum(right, len(among) - 1)
+    return np.where(of - among[left] <= among[right] - of, left, right).astype(np.int64)
+
+
+def _fibrillates(at_s: NDArray[np.float64], reference: Annotations, rate_hz: float, end_s: float) -> NDArray[np.bool_]:
+    out = np.zeros(len(at_s), np.bool_)
+    for first, end in bracketed(reference, rate_hz, end_s):
+        out |= (at_s > first - EDGE_S) & (at_s < end + EDGE_S)
+    return out
+
+
+def evidence_terms(f: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `Evidence` weighs, but its base: a column a weight, a row a complex."""
+    since = np.round(f[:, SINCE] * ANALYSIS_HZ)
+    times = np.where(since < 80, 2.0, np.where(since < 100, 1.0, 0.0))
+    return np.column_stack(
+        [
+            np.minimum(0, f[:, VOTE]),
+            np.minimum(0, f[:, AGREE]),
+            np.maximum(0.5, f[:, LIKE]),
+            np.maximum(0, f[:, KNOWN]),
+            np.maximum(0, f[:, APART]),
+            np.clip(f[:, EARLY], -0.7, 0),
+            np.minimum(0, f[:, STEEP]),
+            np.minimum(0, f[:, LAST_STEEP]) * times,
+        ]
+    )
+
+
+def ventricular_terms(f: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `Ventricular` weighs, but its base."""
+    return np.column_stack(
+        [
+            f[:, APART],
+            np.maximum(0, f[:, APART] - 0.8),
+            np.clip(f[:, EARLY], -0.7, 0.1),
+            f[:, GAIN],
+            f[:, HABIT],
+            f[:, MASS],
+            f[:, STEEP],
+            np.clip(f[:, BEFORE], -0.5, 0.7),
+            f[:, UNEVEN],
+            np.minimum(0.3, f[:, SHARE]) * (1 - f[:, HABIT]),
+        ]
+    )
+
+
+def supraventricular_terms(f: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `Supraventricular` weighs, but its base."""
+    early = f[:, EARLY]
+    return np.column_stack(
+        [np.minimum(0, early + 0.1), np.minimum(0, early + 0.25), f[:, UNEVEN], np.minimum(0, f[:, BEFORE])]
+    )
+
+
+def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weights:
+    """Return weights fitted on all complexes but those of some patients.
+
+    A beat is named by what the detector took as one, with a normal beat known; fusion and unknown beats name none.
+
+    Raises
+    ------
+    ValueError
+        If what is left lacks a class.
+    """
+    used = [each for each in training if each.patient not in without and len(each.classes)]
+    if not used:
+        raise ValueError("complexes must be left once those patients are left out")
+    f = np.concatenate([each.features for each in used])
+    classes = np.concatenate([each.classes for each in used])
+    taken = np.concatenate([each.taken for each in used])
+    named = (taken > 0) & np.isin(classes, ["N", "S", "V"]) & (f[:, NORMAL] != 0)
+    others = named & (classes != "V")
+    return Weights(
+        Evidence(*_logistic(evidence_terms(f[taken < 2]), classes[taken < 2] != NO_BEAT)),
+        Ventricular(*_logistic(ventricular_terms(f[named]), classes[named] == "V")),
+        Supraventricular(*_logistic(supraventricular_terms(f[others]), classes[others] == "S")),
+    )
+
+
+def _logistic(terms: NDArray[np.float64], truth: NDArray[np.bool_]) -> Iterator[float]:
+    """Give the base and the weights, by Newton's method from nothing, each step halved until it is none too many."""
+    if truth.all() or not truth.any():
+        raise ValueError("complexes must hold beats of every class, and others that are none")
+    mean, sd = terms.mean(0), terms.std(0)
+    sd[sd <= 0] = 1.0
+    rows = np.column_stack([np.ones(len(terms)), (terms - mean) / sd])
+    sign = np.where(truth, -1.0, 1.0)
+    penalty = np.append(1e-12, np.full(terms.shape[1], RIDGE))
+
+    def loss(b: NDArray[np.float64]) -> float:
+        return float(np.logaddexp(0, sign * (rows @ b)).mean() + 0.5 * (penalty * b * b).sum())
+
+    found = np.zeros(rows.shape[1])
+    for _ in range(100):
+        p = 1.0 / (1.0 + np.exp(-np.clip(rows @ found, -500, 500)))
+        gradient = rows.T @ (p - truth) / len(rows) + penalty * found
+        curvature = (rows * (p * (1 - p))[:, None]).T @ rows / len(rows) + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        while loss(found - step) > loss(found) and abs(step).max() > 1e-9:
+            step /= 2
+        found -= step
+        if abs(step).max() < 1e-7:
+            break
+    weights = found[1:] / sd
+    yield round(float(found[0] - weights @ mean), DECIMALS)
+    yield from (round(weight, DECIMALS) for weight in weights.tolist())
