@@ -483,6 +483,19 @@ def train_net(
     train(data, out, seed)
 
 
+@train_app.command("beats")
+def train_beats(
+    data: Sets,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the weights here, as JSON, instead of print.")
+    ] = None,
+) -> None:
+    """Fit the weights by which beats are found and named, on the records that the shipped ones were fitted on."""
+    from stream.evaluate.refit import train
+
+    train(data, out)
+
+
 @records_app.command("list")
 def records_list() -> None:
     """Print the sets: size, licence, citation, and how many records of each are in VIGIL_RECORDS."""
