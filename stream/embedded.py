@@ -221,6 +221,8 @@ class Services:
         URL of Redis.
     own : list of Service
         The servers that were started, for those that want to end and restart them.
+    folder : Path or None
+        Where their logs are; None where none was started.
 
     Raises
     ------
@@ -230,7 +232,7 @@ class Services:
 
     def __init__(self, settings: Settings, folder: Path | None = None, say: Say = tell) -> None:
         self._settings = settings
-        self._folder = folder
+        self.folder = folder
         self._say = say
         self._exit = ExitStack()
         self.kafka = settings.kafka or ""
@@ -257,12 +259,13 @@ class Services:
         self._exit.close()
 
     def _start(self) -> None:
-        kept = self._folder is not None
+        kept = self.folder is not None
         try:
-            folder = self._folder or self._exit.enter_context(RunFolder(self._settings.cache))
+            folder = self.folder or self._exit.enter_context(RunFolder(self._settings.cache))
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServiceError(f"kafka and redis have no folder for their data and logs: {error}") from error
+        self.folder = folder
         if not self.redis:
             self._launch(redis_server(folder), kept)
             self.redis = f"redis://{self.own[-1].address}/0"
