@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from enum import Enum
 from importlib.metadata import version
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +30,7 @@ from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
 from model.risk import RiskLevel
+from stream.bed_state import SCHEMA, Arrival, Given, Heard, Kept, Pending, State, Time
 
 SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 SNAPSHOT_EVERY_NS = 5_000_000_000
@@ -50,122 +49,6 @@ BLIND_S = 10.0
 BLIND_STEPS = round(BLIND_S * ANALYSIS_HZ / STEP)
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
-
-
-class Arrival(Enum):
-    """A frame came: one that was taken, or one that could not be accepted."""
-
-    GOOD = "good"
-    BAD = "bad"
-
-
-class Time(NamedTuple):
-    """The ward's time, after a tick."""
-
-    now_ns: int
-
-
-class Heard(NamedTuple):
-    """One entry of a device's log, in order: that a frame came, the pieces of samples it released, the time, ..."""
-
-    offset: int
-    what: Piece | Time | Command | Setup | Arrival
-
-
-class Given(NamedTuple):
-    """What a bed gives back: alerts (offset, ordinal, bytes), vitals, and refused commands (offset, reason)."""
-
-    alerts: list[tuple[int, int, bytes]]
-    vitals: list[bytes]
-    refused: list[tuple[int, str]]
-
-
-class State(msgspec.Struct):
-    """What a bed remembers beside its timeline, rules and alarms.
-
-    `clock` is the ward's, and `arrived_ns` its time at the last frame, as of the whole batch; `tick_ns` and
-    `frame_tick_ns` are the same in the order of the log. `now_ns` is the bed's own event time, `heard_ns` the same at
-    the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
-    `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts.
-    """
-
-    covers: int = -1
-    setup: Setup | None = None
-    tick_ns: int = 0
-    frame_tick_ns: int = 0
-    clock: WardClock = msgspec.field(default_factory=WardClock)
-    arrived_ns: int = 0
-    blind_steps: int = 0
-    now_ns: int = 0
-    heard_ns: int = 0
-    anchor_ns: int = 0
-    leads: tuple[str, ...] = ()
-    rate_hz: float = 0.0
-    n_in: int = 0
-    clean_end: int = 0
-    step_end: int = 0
-    off: list[tuple[int, int, int]] = []
-    offset: int = -1
-    offsets: list[int] = []
-    ordinal: int = 0
-    chain: str = ""
-    quality: tuple[int, ...] = ()
-    probabilities: dict[str, float] | None = None
-    gap_s: float = 0.0
-    gap_ns: int = 0
-    skew_s: float = 0.0
-    skew_ns: int = 0
-    bad_frames: int = 0
-    discharged: bool = False
-    ended: bool = False
-    beats: str = ""
-    rhythm: str = "starting"
-    heart_rate_bpm: float | None = None
-    risk_onset_ns: int = 0
-    risk_n: int = 0
-    nonces: dict[str, int] = {}
-    snapshot_slot: int = -1
-    checkpoint_slot: int = -1
-
-
-class _Pending:
-    """What the array stages found and the rules have not yet reached, in order of time."""
-
-    def __init__(self) -> None:
-        self.beats: NDArray[np.void] = np.empty(0, BEAT)
-        self.fibrillation: NDArray[np.void] = np.empty(0, FIBRILLATION)
-        self.quality: list[tuple[int, tuple[int, ...]]] = []
-        self.probabilities: list[tuple[int, dict[str, float]]] = []
-        self.trace: NDArray[np.float32] = np.empty(0, np.float32)
-
-    def add(self, analysis: Analysis, probabilities: list[tuple[int, dict[str, float]]]) -> None:
-        self.beats = _joined(self.beats, analysis.beats)
-        self.fibrillation = _joined(self.fibrillation, analysis.fibrillation)
-        self.quality += analysis.quality
-        self.probabilities += probabilities
-        self.trace = np.concatenate([self.trace, analysis.clean[0]])
-
-
-class Kept(msgspec.Struct, array_like=True):
-    """A bed as it lies in a snapshot."""
-
-    schema: int
-    device: str
-    state: State
-    timeline: bytes
-    windows: bytes
-    rhythm: bytes
-    alarm: bytes
-    risk: bytes
-    front: bytes | None
-    beats: bytes
-    fibrillation: bytes
-    quality: list[tuple[int, tuple[int, ...]]]
-    probabilities: list[tuple[int, dict[str, float]]]
-    trace: bytes
-
-
-SCHEMA = 1
 
 
 class Bed:
@@ -189,7 +72,7 @@ class Bed:
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
         self.windows = Windows(0)
         self.front: int | None = None
-        self._pending = _Pending()
+        self._pending = Pending()
         self._given = Given([], [], [])
 
     @property
@@ -204,7 +87,7 @@ class Bed:
         state.leads, state.rate_hz = leads, piece.rate_hz
         state.n_in = state.clean_end = state.step_end = 0
         state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
-        self.windows, self._pending = Windows(len(leads)), _Pending()
+        self.windows, self._pending = Windows(len(leads)), Pending()
         self.rhythm = Rhythm(leads)
 
     def consume(
@@ -555,13 +438,6 @@ class Bed:
 
 
 VERSION = version("vigil-ecg")
-
-
-def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:
-    """Join structured arrays, of which one is mostly empty; NumPy takes 30 us to find that their types agree."""
-    if not len(first) or not len(second):
-        return second if not len(first) else first
-    return np.concatenate([first, second])
 
 
 def _sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:

@@ -31,7 +31,8 @@ from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
-from stream.bed import SCHEMA, Arrival, Bed, Heard, Kept, Time
+from stream.bed import Bed
+from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Time
 from stream.placement import partition_of
 
 TOPIC = "ecg.input.v1"
