@@ -139,10 +139,10 @@ def of_record(record: Record, names: Sequence[str] | None = None) -> Sent:
 def _named(leads: Sequence[RecordLead]) -> list[Lead]:
     made: list[Lead] = []
     for lead in leads:
-        said = "".join(letter if letter.isprintable() else "_" for letter in lead.name) or "ECG"
-        name, number = said[:16], 2
+        said = "".join(letter if letter.isprintable() else "_" for letter in lead.name).strip() or "ECG"
+        name, number = said[:16].rstrip(), 2
         while name in {other.name for other in made}:
-            name, number = f"{said[:13]} {number}", number + 1
+            name, number = f"{said[:13].rstrip()} {number}", number + 1
         gain, unit = lead.gain, "".join(letter for letter in lead.unit if letter.isprintable())[:16]
         if lead.kind == "ecg":
             gain, unit = gain / MV_PER_UNIT.get(lead.unit.lower(), 1.0), "mV"

@@ -90,9 +90,20 @@ def recorded(*leads: RecordLead) -> Record:
 
 
 def test_leads_alike_are_numbered_and_long_names_cut() -> None:
-    many = [RecordLead(name, "ecg", 200.0, 0, "mV") for name in ("ECG", "ECG", "", "a lead of a long name", "a\tb")]
+    many = [
+        RecordLead(name, "ecg", 200.0, 0, "mV")
+        for name in ("ECG", "ECG", "", "a lead of a long name", "a\tb", "lead number one of", " x ")
+    ]
     sent = of_record(recorded(*many))
-    assert [lead.name for lead in sent.leads] == ["ECG", "ECG 2", "ECG 3", "a lead of a long", "a_b"]
+    assert [lead.name for lead in sent.leads] == [
+        "ECG",
+        "ECG 2",
+        "ECG 3",
+        "a lead of a long",
+        "a_b",
+        "lead number one",
+        "x",
+    ]
     check_frame(Frame("d", "s", 0, 0, 250.0, sent.leads, sent.counts.tobytes()))
 
 
