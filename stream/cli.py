@@ -5,6 +5,9 @@ Exit status: 0 as asked, 1 the answer is no, 2 wrong use or bad input, 3 a neede
 
 from __future__ import annotations
 
+from stream import interrupt  # before all that takes time to import
+
+# isort: split
 import asyncio
 import logging
 import re
@@ -36,6 +39,7 @@ from stream.child import ServiceError
 from stream.record_sets import PHYSIONET
 from stream.settings import Settings, read_settings
 
+interrupt.catch()
 app = typer.Typer(
     name="vigil", no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
@@ -579,10 +583,10 @@ def _command(device: str, action: Action, who: str, why: str) -> None:
 
     settings = _served()
     entry = _signed(device, action, who, why)
+    outcome = asyncio.run(ask(_kafka(settings), entry))
     with suppress(ConnectionError):  # the board's Redis is no part of the way of a command
         if not asyncio.run(is_shown(_redis(settings), device)):
             print(f"vigil: nothing was heard of {device} yet", file=sys.stderr)
-    outcome = asyncio.run(ask(_kafka(settings), entry))
     what = f"{type(action).__name__.lower()} of {device} (offset {outcome.offset})"
     if outcome.refused is not None:
         _fail(f"refused: {what}: {outcome.refused}", 1)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
+
+from ecg.alert import Alert, Evidence, Source, encode
+from stream.embedded import start_redis
+from stream.store import stream_key
 
 NOWHERE = {"VIGIL_KAFKA": "127.0.0.1:1", "VIGIL_REDIS": "redis://127.0.0.1:1/0"}
 
 
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    named = os.environ | NOWHERE | environment
+    return subprocess.run(
+        [sys.executable, *command], env=named, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
 def vigil(*arguments: str) -> tuple[int, list[str]]:
     """Run `vigil` where there is neither Kafka nor Redis; gives its status and the lines that it wrote to stderr."""
-    command = [sys.executable, "-m", "stream", *arguments]
-    done = subprocess.run(command, env=os.environ | NOWHERE, capture_output=True, text=True, check=False, timeout=60)
+    done = run("-m", "stream", *arguments)
     return done.returncode, done.stderr.splitlines()
 
 
@@ -82,3 +94,36 @@ def test_a_ward_of_wearables_is_built_before_kafka_is_asked() -> None:
     status, said = vigil("simulate", "--rhythm", "sinus", "--device", "wearable", "--leads", "V5", "--rate", "500")
     assert (status, len(said)) == (3, 1)
     assert said[0].startswith("vigil: kafka at ")
+
+
+def test_limits_name_a_limit() -> None:
+    status, said = vigil("limits", "a", "--by", "a", "--reason", "b")
+    assert (status, len(said)) == (2, 1)
+    assert "at least one limit" in said[0]
+
+
+@pytest.mark.parametrize(("then", "traced"), [("", False), ("stream.interrupt.catch();", True)])
+def test_an_interrupted_import_leaves_no_traceback(then: str, traced: bool) -> None:
+    done = run("-c", f"import os, signal, stream.interrupt; {then} os.kill(os.getpid(), signal.SIGINT)")
+    assert done.returncode == -signal.SIGINT
+    assert ("KeyboardInterrupt" in done.stderr) == traced
+
+
+@pytest.mark.system
+def test_alerts_are_printed_with_the_id_that_ack_takes_and_the_day(tmp_path: Path) -> None:
+    item = Alert(
+        "c0ffee", "e", 0, 0, "", "a", "7", "icu", "asystole", "MDC 199684", "high", "***", "start", "on",
+        1_800_000_000 * 10**9, 0, None, None, "", None, Evidence(), Source("ecg.input.v1", 0, 1, 1), (), "", "0",
+    )  # fmt: skip
+    redis = start_redis(tmp_path)
+    url = f"redis://{redis.address}/0"
+    try:
+        with Redis.from_url(url) as client:
+            client.sadd("wards", "icu")
+            client.xadd(stream_key("icu"), {"alert": encode(item), "id": item.id}, id="4-1")
+        printed = run("-m", "stream", "alerts", VIGIL_REDIS=url).stdout
+        acknowledged = run("-m", "stream", "ack", "4-1", "--by", "a", "--reason", "b", VIGIL_REDIS=url)
+    finally:
+        redis.kill()
+    assert printed.split()[:6] == ["4-1", "c0ffee", "2027-01-15", "08:00:00", "UTC", "icu/7"]
+    assert acknowledged.stderr == "vigil: kafka at 127.0.0.1:1 does not answer\n", "the alert was found"
