@@ -117,7 +117,11 @@ _RHYTHM = {
 _PEER = ("--peer", "sleepecg")
 
 SCORES: tuple[Asked, ...] = (
-    *(Asked(f"`ec57`, `{name}`", ("ec57", *_PEER), (name,), _BEATS) for name in ("mitdb", "svdb")),
+    *(
+        Asked(f"`ec57`, `{name}`", ("ec57", *how), (name,), _BEATS)
+        for name in ("mitdb", "svdb")
+        for how in ((), ("--cross-validate", *_PEER))
+    ),
     *(
         Asked(
             f"`ec57`, `mitdb`, {noise} at 6 dB", ("ec57", "--noise", noise, "--snr-db", "6", *_PEER), ("mitdb",), _QRS
@@ -133,7 +137,7 @@ SCORES: tuple[Asked, ...] = (
         _RHYTHM,
     ),
 )
-"""What is run. The rhythm is run twice: by the weights that are shipped, and by those of each fold."""
+"""What is run. Where weights can be fitted anew it is run twice: by the shipped ones, and by those of each fold."""
 
 
 def evaluated(asked: Asked, records: Path) -> Report:
