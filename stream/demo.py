@@ -326,7 +326,7 @@ class _Ward:
             "expected": story.expected,
             "raised": raised,
             "missed": [c for c in story.expected if c not in raised],
-            "unexpected_lethal": [c for c in raised if c in LETHAL and c not in story.expected],
+            "unexpected_lethal": [c for c in raised if c in story.forbidden],
         }
 
 
