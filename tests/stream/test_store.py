@@ -57,7 +57,7 @@ def entry(
     """An alert at an offset of the alert topic, decided by an offset of the input."""
     source = Source("ecg.input.v1", 0, input_offset, input_offset)
     head = Head(
-        f"{device}-{input_offset}-{ordinal}", device, ward, bed, condition, "high", "start", presence, input_offset,
+        f"{device}-{input_offset}-{ordinal}", device, ward, bed, condition, "high", "start", presence,
         ordinal, source, msgspec.Raw(risk),
     )  # fmt: skip
     return Entry(offset, head, msgspec.json.encode([head, more]))
