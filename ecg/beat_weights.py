@@ -1,6 +1,8 @@
 """The numbers by which complexes are judged and named that were fitted to records, all in one frozen object.
 
-`ecg.beat_fit` fits them; which records the shipped ones have seen is its `ORIGIN`. Whatever else decides on beats, the
+The shipped ones are logistic regressions on the records of `ecg.beat_fit.ORIGIN`, rounded and moved by hand. What
+`vigil train beats` fits to the same records (`ecg.beat_fit`) scores as well on them, yet counts tall T waves as beats,
+which IEC 60601-2-27 forbids and these records hardly have; so it is not shipped. Whatever else decides on beats, the
 terms that are weighed, where they are cut off, thresholds and times, is no weight and was set by hand.
 """
 
