@@ -17,6 +17,9 @@ from structlog.tracebacks import ExceptionDictTransformer
 from stream.health import Health
 from stream.settings import Settings
 
+END_S = 2.0
+"""How long a task that was told to end may take before it is told again."""
+
 log = structlog.get_logger("process")
 
 try:
@@ -62,9 +65,14 @@ def run_service(settings: Settings, health: Health, main: Callable[[], Coroutine
             await main()
 
     async def until_asked() -> None:
-        task = asyncio.create_task(serve())
+        task, asked = asyncio.create_task(serve()), asyncio.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(sign, asked.set)
+        asking = asyncio.create_task(asked.wait())
+        await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
+        asking.cancel()
+        if asked.is_set():
+            await end(task)
         with suppress(asyncio.CancelledError):
             await task
 
@@ -78,6 +86,13 @@ def run_service(settings: Settings, health: Health, main: Callable[[], Coroutine
             log.exception("service_failed")
             return 1
     return 0
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: a client that is just closing may take one cancellation for its own."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=END_S)
 
 
 def _not_there(error: BaseException) -> ConnectionError | None:

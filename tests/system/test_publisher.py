@@ -19,6 +19,7 @@ from stream.client import find_alert, read_alerts, read_beds
 from stream.embedded import Services, start_redis
 from stream.health import Health
 from stream.kafka import Kafka, Send, durable, producing
+from stream.process import end
 from stream.publish import Publisher, RefusedError
 from stream.store import Store, connect
 
@@ -74,7 +75,7 @@ async def published(log: Log) -> AsyncIterator[None]:
             yield
         finally:
             done = task.done()
-            task.cancel()
+            await end(task)
             with suppress(asyncio.CancelledError):
                 await task
             assert not done
