@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import ConsumerRecord
 
 Kafka = Mapping[str, Any]
+STOP_S = 3.0
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """Larger than any record of any topic: what a topic takes is its own setting, and the broker's answer."""
 
@@ -60,7 +61,14 @@ async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaConsum
     try:
         yield consumer
     finally:
-        await consumer.stop()
+        await _stopped(consumer)
+
+
+async def _stopped(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, but wait no longer than `STOP_S`: a task of the client's own may miss its cancellation."""
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=STOP_S)
+    stopping.cancel()
 
 
 async def durable(producer: AIOKafkaProducer, records: Iterable[Send]) -> None:
