@@ -66,6 +66,10 @@ def alert(ward: str, device: str, offset: int, *, bed: str = "1") -> Alert:
     )  # fmt: skip
 
 
+SETTLED_S = 2.0
+"""Kafka's client may hang where it is told to end while it is still starting: every reader is up after this."""
+
+
 @asynccontextmanager
 async def published(log: Log) -> AsyncIterator[None]:
     """Run a publisher meanwhile; an error of its own is the test's."""
@@ -73,6 +77,7 @@ async def published(log: Log) -> AsyncIterator[None]:
         task = asyncio.create_task(Publisher(log.kafka, Store(redis), Health("publisher")).run())
         try:
             yield
+            await asyncio.sleep(SETTLED_S)
         finally:
             done = task.done()
             await end(task)
