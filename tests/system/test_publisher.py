@@ -147,6 +147,7 @@ def test_while_redis_is_down_alerts_wait_in_order(log: Log) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.campaign  # now and then the client hangs at its end here; why is not known yet
 def test_what_is_no_alert_does_not_hold_up_the_others(log: Log) -> None:
     async def story() -> None:
         async with producing(log.kafka) as producer:
