@@ -17,7 +17,6 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import ConsumerRecord
 
 Kafka = Mapping[str, Any]
-STOP_S = 1.0
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """Larger than any record of any topic: what a topic takes is its own setting, and the broker's answer."""
 
@@ -61,16 +60,7 @@ async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaConsum
     try:
         yield consumer
     finally:
-        await _stopped(consumer)
-
-
-async def _stopped(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer; a task of the client's own may miss its one cancellation, so it is told again each second."""
-    routine = getattr(consumer._coordinator, "_reset_committed_task", None)
-    stopping = asyncio.ensure_future(consumer.stop())
-    while not (await asyncio.wait({stopping}, timeout=STOP_S))[0]:
-        if routine is not None:
-            routine.cancel()
+        await consumer.stop()
 
 
 async def durable(producer: AIOKafkaProducer, records: Iterable[Send]) -> None:

@@ -127,7 +127,7 @@ class Publisher:
         async with reading(self._kafka, fetch_max_wait_ms=500, max_partition_fetch_bytes=4_194_304) as consumer:
             consumer.assign([part])
             await self._start(consumer, part)
-            while True:
+            while not _told_to_end():
                 records = (await consumer.getmany(part, timeout_ms=IDLE_MS, max_records=BATCH)).get(part, [])
                 await self._publish(consumer, part, records)
                 self._lag.set(max(0, (consumer.highwater(part) or 0) - await consumer.position(part)))
@@ -190,7 +190,7 @@ class Publisher:
             consumer.assign(parts)
             for part in parts:
                 consumer.seek(part, ends[part])
-            while True:
+            while not _told_to_end():
                 batches = await consumer.getmany(*parts, timeout_ms=IDLE_MS)
                 newest = dict(self._newest(record for records in batches.values() for record in records))
                 if newest:
@@ -244,3 +244,9 @@ def run_publisher(settings: Settings) -> int:
             await Publisher({"bootstrap_servers": settings.kafka}, Store(redis), health).run()
 
     return run_service(settings, health, publish)
+
+
+def _told_to_end() -> bool:
+    """Say whether this task was cancelled: Kafka's client may take the one cancellation for its own wait's end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -66,10 +66,6 @@ def alert(ward: str, device: str, offset: int, *, bed: str = "1") -> Alert:
     )  # fmt: skip
 
 
-SETTLED_S = 2.0
-"""Kafka's client may hang where it is told to end while it is still starting: every reader is up after this."""
-
-
 @asynccontextmanager
 async def published(log: Log) -> AsyncIterator[None]:
     """Run a publisher meanwhile; an error of its own is the test's."""
@@ -77,7 +73,6 @@ async def published(log: Log) -> AsyncIterator[None]:
         task = asyncio.create_task(Publisher(log.kafka, Store(redis), Health("publisher")).run())
         try:
             yield
-            await asyncio.sleep(SETTLED_S)
         finally:
             done = task.done()
             await end(task)
@@ -147,7 +142,6 @@ def test_while_redis_is_down_alerts_wait_in_order(log: Log) -> None:
     asyncio.run(story())
 
 
-@pytest.mark.campaign  # now and then the client hangs at its end here; why is not known yet
 def test_what_is_no_alert_does_not_hold_up_the_others(log: Log) -> None:
     async def story() -> None:
         async with producing(log.kafka) as producer:
