@@ -1,0 +1,72 @@
+"""Without a server: one record through the pipeline, and a look at the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from stream.commands.common import Json, kafka, redis, say, served
+from stream.settings import read_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def analyze(
+    record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea.")],
+    out: Annotated[Path | None, typer.Option(help="Write annotations, alerts and vitals here.")] = None,
+    signals: Annotated[bool, typer.Option("--signals", help="Write the denoised leads, too.")] = False,
+    net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
+    device: Annotated[str | None, typer.Option(help="Name of the device; else the record's.")] = None,
+    t0_ns: Annotated[int | None, typer.Option(help="Device time of the first sample; else 2000-01-01.")] = None,
+    json: Json = False,
+) -> None:
+    """Run one record through the pipeline, without a server."""
+    from ecg.lead import of_record
+    from ecg.record import read
+    from stream import analyze as runner
+    from stream.nets import load_nets
+
+    recording = read(record)
+    for note in of_record(recording).notes:
+        say(note)
+    t0_ns = runner.EPOCH_NS if t0_ns is None else t0_ns
+    started = time.perf_counter()
+    analyzed = runner.analyze(recording, load_nets(net), device=device, t0_ns=t0_ns)
+    times = recording.duration_s / (time.perf_counter() - started)
+    if out is not None:
+        runner.write(analyzed, recording, out, signals=signals, t0_ns=t0_ns)
+    summary = runner.summary(analyzed, recording, times)
+    if json:
+        print(msgspec.json.encode(summary).decode())
+        return
+    for alert in analyzed.alerts:
+        at_s = (alert.onset_ns - t0_ns) / 1e9
+        print(f"{at_s:9.1f} s  {alert.phase:8} {alert.presence:12} {alert.text}")
+    counts = ", ".join(f"{n} {label}" for label, n in summary["beats"].items())
+    print(f"{recording.name}: {recording.duration_s:.0f} s, {counts or 'no beats'}, {times:.0f} times real time")
+
+
+@app.command()
+def check(
+    services: Annotated[bool, typer.Option("--services", help="Connect to Kafka and Redis, too.")] = False,
+) -> None:
+    """Check the settings of the environment, the shipped weights and, if asked, the connections."""
+    from stream.nets import load_nets
+    from stream.warm import MADE_UP_BEATS, warm_up
+
+    settings = read_settings()
+    print(f"kafka {settings.kafka or 'embedded'}; redis {'named' if settings.redis else 'embedded'}")
+    print(f"records {settings.records or 'none: generated hearts'}; cache {settings.cache}")
+    nets = load_nets("shipped")
+    beats = warm_up(nets).beat_labels
+    print(f"net {next(iter(nets))}; pipeline {'well' if len(beats) > MADE_UP_BEATS else 'NOT well'}: {beats}")
+    if services:
+        from stream.client import check_services
+
+        print(asyncio.run(check_services(kafka(served()), redis(served()))))

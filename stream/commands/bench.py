@@ -1,0 +1,24 @@
+"""Measures of speed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stream.commands.common import Json
+from stream.settings import read_settings
+
+app = typer.Typer(no_args_is_help=True, help="Measure speed, side by side with peers where one exists.")
+
+
+@app.command("pipeline")
+def bench_pipeline(
+    beds: Annotated[int, typer.Option(min=1, help="Beds to begin with.")] = 500,
+    seconds: Annotated[float, typer.Option(min=10, help="How long lag must stay flat.")] = 60.0,
+    json: Json = False,
+) -> None:
+    """Beds in real time of one worker, with broker and Redis on this machine."""
+    from stream.bench import pipeline
+
+    raise SystemExit(pipeline(read_settings(), beds, seconds, json))

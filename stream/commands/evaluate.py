@@ -1,0 +1,75 @@
+"""Scores against reference annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stream.commands.common import Data, Json, Sets
+
+app = typer.Typer(no_args_is_help=True, help="Score the pipeline against reference annotations.")
+
+Decisions = Annotated[Path | None, typer.Option("--decisions", help="Write a line a record here, as NDJSON.")]
+Worst = Annotated[int, typer.Option("--worst", min=0, help="Name this many records that cost most.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the strips of those into this folder, as SVG.")]
+CrossValidate = Annotated[
+    bool, typer.Option("--cross-validate", help="Train what is learned without each fold's patients.")
+]
+
+
+@app.command("ec57")
+def ec57(
+    data: Data,
+    json: Json = False,
+    test: Annotated[
+        str | None, typer.Option("--test", help="Score these annotation files instead: ANNOTATOR or FOLDER/ANNOTATOR.")
+    ] = None,
+    noise: Annotated[Literal["em", "ma", "bw"] | None, typer.Option("--noise", help="Mix this noise in.")] = None,
+    snr_db: Annotated[float, typer.Option("--snr-db", help="Signal-to-noise ratio while it is noisy.")] = 6.0,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    peer: Annotated[list[str] | None, typer.Option("--peer", help="sleepecg or neurokit2, scored beside.")] = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Beats, runs and episodes against the reference annotations of a set, after ANSI/AAMI EC57."""
+    from stream.evaluate.ec57 import Wanted, evaluate
+
+    wanted = Wanted(data, json, test, noise, snr_db, decisions, worst, plot, tuple(peer or ()), cross_validate)
+    raise SystemExit(evaluate(wanted))
+
+
+@app.command("challenge2015")
+def challenge2015(
+    data: Data,
+    json: Json = False,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Score which alarms of an intensive care unit our own would have kept, as the 2015 challenge does."""
+    from stream.evaluate.challenge2015 import evaluate
+
+    raise SystemExit(
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+    )
+
+
+@app.command("rhythm")
+def rhythm(
+    data: Sets,
+    json: Json = False,
+    decisions: Decisions = None,
+    worst: Worst = 0,
+    plot: Plot = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms."""
+    from stream.evaluate.rhythm import evaluate
+
+    raise SystemExit(
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+    )

@@ -1,0 +1,37 @@
+"""Training of what is learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.commands.common import Data, Sets
+
+app = typer.Typer(no_args_is_help=True, help="Train what is learned.")
+
+
+@app.command("net")
+def train_net(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Where the weights go (safetensors).")],
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Train the network that classifies rhythm on sliding windows."""
+    from model.train import train
+
+    train(data, out, seed)
+
+
+@app.command("beats")
+def train_beats(
+    data: Sets,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the weights here, as JSON, instead of print.")
+    ] = None,
+) -> None:
+    """Fit the weights by which beats are found and named, on the records that the shipped ones were fitted on."""
+    from stream.evaluate.refit import train
+
+    train(data, out)
