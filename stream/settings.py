@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "VIGIL_"
-SECRET = frozenset({"redis"})  # a URL may hold a password: errors do not repeat it
+SECRET = frozenset({"redis", "kafka_password"})  # a URL may hold a password: errors do not repeat it
 
 
 class SettingsError(ValueError):
@@ -54,7 +54,18 @@ def _records(value: Path) -> Path:
     return value
 
 
+def _file(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError("must name a file that exists")
+    try:
+        value.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"must name a file that this process may read ({error.strerror})") from None
+    return value
+
+
 Folder = Annotated[Path, BeforeValidator(_folder)]
+File = Annotated[Folder, AfterValidator(_file)]
 
 
 class Settings(BaseSettings):
@@ -66,8 +77,19 @@ class Settings(BaseSettings):
     ----------
     kafka : str or None
         Brokers as `host:port`, with commas between several. None: a broker of our own is started where one is needed.
+    kafka_security : str
+        How Kafka is spoken to: `plaintext`, `ssl` (by a certificate of our own) or `sasl_ssl` (by user and password,
+        SCRAM-SHA-512).
+    kafka_user, kafka_password, kafka_password_file : str, SecretStr, Path, or None
+        For `sasl_ssl`; the password itself, or the file that holds it.
     redis : str or None
         URL of Redis, `redis://` or `rediss://`. None: a server of our own is started where one is needed.
+    ca : Path or None
+        The certificates (PEM) that servers must be signed by, of Kafka and of Redis; None for those of the system.
+    cert, cert_key : Path or None
+        Certificate and private key (PEM) of this process, shown to servers that ask for one.
+    key : Path or None
+        The process's own signing key (PEM, Ed25519): ticks, commands, setups and seals are signed with it.
     records : Path or None
         Folder of public record sets in WFDB form.
     cache : Path
@@ -88,12 +110,38 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     kafka: Annotated[str, AfterValidator(_kafka)] | None = None
+    kafka_security: Literal["plaintext", "ssl", "sasl_ssl"] = "plaintext"
+    kafka_user: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_password_file: File | None = None
     redis: Annotated[str, AfterValidator(_redis)] | None = Field(default=None, repr=False)
+    ca: File | None = None
+    cert: File | None = None
+    cert_key: File | None = None
+    key: File | None = None
     records: Annotated[Folder, AfterValidator(_records)] | None = None
     cache: Folder = Path("~/.cache/vigil").expanduser()
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     log: Literal["console", "json"] = "console"
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """Refuse credentials that would be left unused without a word, and ways that lack theirs."""
+        secured, named = self.kafka_security != "plaintext", self.kafka_user is not None
+        passwords = sum(each is not None for each in (self.kafka_password, self.kafka_password_file))
+        if secured and self.kafka is None:
+            raise ValueError("VIGIL_KAFKA_SECURITY: needs VIGIL_KAFKA, the address of the brokers")
+        if self.kafka_security == "sasl_ssl" and not (named and passwords == 1):
+            raise ValueError(
+                "VIGIL_KAFKA_SECURITY: sasl_ssl needs VIGIL_KAFKA_USER, and one of VIGIL_KAFKA_PASSWORD and "
+                "VIGIL_KAFKA_PASSWORD_FILE"
+            )
+        if self.kafka_security != "sasl_ssl" and (named or passwords):
+            raise ValueError("VIGIL_KAFKA_USER: user and password need VIGIL_KAFKA_SECURITY=sasl_ssl")
+        if (self.cert is None) != (self.cert_key is None):
+            raise ValueError("VIGIL_CERT: a certificate and its VIGIL_CERT_KEY go together")
+        return self
 
 
 def read_settings() -> Settings:
@@ -123,8 +171,10 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    field = str(first["loc"][0])
     reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:  # of settings that do not fit together: it names them itself
+        return reason
+    field = str(first["loc"][0])
     reason = reason[0].lower() + reason[1:]
     got = "" if field in SECRET else f", got {first['input']!r}"
     return f"{PREFIX}{field.upper()}: {reason}{got}"

@@ -34,8 +34,17 @@ def test_an_empty_environment_means_services_of_our_own_and_the_users_cache() ->
 
 
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pem = tmp_path / "some.pem"
+    pem.write_text("")
     values = {
         "KAFKA": "a:9092, b:9093",
+        "KAFKA_SECURITY": "sasl_ssl",
+        "KAFKA_USER": "worker",
+        "KAFKA_PASSWORD": "secret",
+        "CA": str(pem),
+        "CERT": str(pem),
+        "CERT_KEY": str(pem),
+        "KEY": str(pem),
         "REDIS": "rediss://:secret@h:6380/1",
         "RECORDS": str(tmp_path),
         "CACHE": str(tmp_path / "new"),
@@ -43,11 +52,15 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
         "HEALTH_PORT": "8086",
         "LOG": "json",
     }
-    assert {name.lower() for name in values} == set(Settings.model_fields)
+    assert {name.lower() for name in values} == set(Settings.model_fields) - {"kafka_password_file"}
     for name, value in values.items():
         monkeypatch.setenv(PREFIX + name, value)
     settings = read_settings()
     assert settings.kafka == "a:9092,b:9093"
+    assert (settings.kafka_security, settings.kafka_user) == ("sasl_ssl", "worker")
+    assert settings.kafka_password is not None
+    assert settings.kafka_password.get_secret_value() == "secret"
+    assert settings.ca == settings.cert == settings.cert_key == settings.key == pem
     assert settings.redis == "rediss://:secret@h:6380/1"
     assert (settings.records, settings.cache) == (tmp_path, tmp_path / "new")
     assert (settings.health_host, settings.health_port, settings.log) == ("0.0.0.0", 8086, "json")
@@ -70,7 +83,7 @@ def test_an_unknown_variable_is_refused_and_its_neighbour_named(monkeypatch: pyt
 
 
 def test_an_unknown_variable_like_no_other_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "known are VIGIL_KAFKA, VIGIL_REDIS" in _line(monkeypatch, "VIGIL_ZZZZ", "1")
+    assert "known are VIGIL_KAFKA, VIGIL_KAFKA_SECURITY, " in _line(monkeypatch, "VIGIL_ZZZZ", "1")
 
 
 @pytest.mark.parametrize("value", ["host", "host:", ":9092", "host:0", "host:65536", "host:9092,", "host:port"])
@@ -92,6 +105,41 @@ def test_a_bad_redis_url_is_refused_and_its_password_not_repeated(monkeypatch: p
 def test_the_password_of_redis_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIGIL_REDIS", "redis://:secret@h:6379/0")
     assert "secret" not in repr(read_settings())
+
+
+def test_a_password_of_kafka_is_neither_shown_nor_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"": "h:1", "_SECURITY": "sasl_ssl", "_USER": "worker", "_PASSWORD": "secret"}.items():
+        monkeypatch.setenv(f"VIGIL_KAFKA{name}", value)
+    settings = read_settings()
+    assert "secret" not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert "secret" not in _line(monkeypatch, "VIGIL_KAFKA_SECURITY", "ssl")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"KAFKA_SECURITY": "ssl"}, "VIGIL_KAFKA_SECURITY: needs VIGIL_KAFKA, the address of the brokers"),
+        ({"KAFKA": "h:1", "KAFKA_SECURITY": "sasl_ssl"}, "VIGIL_KAFKA_SECURITY: sasl_ssl needs VIGIL_KAFKA_USER, and"),
+        (
+            {"KAFKA": "h:1", "KAFKA_SECURITY": "sasl_ssl", "KAFKA_USER": "worker"},
+            "VIGIL_KAFKA_SECURITY: sasl_ssl needs VIGIL_KAFKA_USER, and one of VIGIL_KAFKA_PASSWORD",
+        ),
+        ({"KAFKA": "h:1", "KAFKA_USER": "worker"}, "VIGIL_KAFKA_USER: user and password need VIGIL_KAFKA_SECURITY="),
+        ({"KAFKA_PASSWORD": "x"}, "VIGIL_KAFKA_USER: user and password need VIGIL_KAFKA_SECURITY=sasl_ssl"),
+        ({"CERT": __file__}, "VIGIL_CERT: a certificate and its VIGIL_CERT_KEY go together"),
+        ({"KAFKA_SECURITY": "tls"}, "VIGIL_KAFKA_SECURITY: input should be 'plaintext', 'ssl' or 'sasl_ssl', got"),
+        ({"CA": "/no/such.pem"}, "VIGIL_CA: must name a file that exists, got"),
+        ({"KEY": "/"}, "VIGIL_KEY: must name a file that exists, got"),
+    ],
+)
+def test_credentials_that_would_be_left_unused_or_are_lacking_are_refused(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], line: str
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert str(caught.value).startswith(line)
 
 
 @pytest.mark.parametrize("value", ["-1", "65536", "x", "8086.5"])
