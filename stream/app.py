@@ -18,10 +18,11 @@ import faust
 import structlog
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types.auth import CredentialsT
 
 from stream import topics
 from stream.health import Health
-from stream.kafka import Kafka, producing
+from stream.kafka import Kafka, kafka_of, producing
 from stream.pipeline import Record
 from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
@@ -82,11 +83,13 @@ class App(faust.App):
         return _Transport(self.conf.broker_consumer, self)  # pyright: ignore[reportArgumentType]
 
 
-def build(settings: Settings, health: Health, folder: str, group: str = topics.GROUP) -> App:
+def build(settings: Settings, health: Health, folder: str, group: str = topics.GROUP, batch: int = BATCH) -> App:
     """Return the app, ready to run; `folder` is for Faust, which keeps nothing in it."""
+    kafka = kafka_of(settings)
     app = App(
         group,
         broker=[f"kafka://{address}" for address in (settings.kafka or "").split(",")],
+        broker_credentials=_credentials(kafka),
         broker_session_timeout=6,
         broker_heartbeat_interval=1,
         broker_commit_interval=0.5,
@@ -102,12 +105,25 @@ def build(settings: Settings, health: Health, folder: str, group: str = topics.G
         value_serializer="raw",
     )
     app.resume, app.restored, app.status = {}, -1, 0
-    kafka: Kafka = {"bootstrap_servers": settings.kafka}
-    _wire(app, settings, kafka, health)
+    _wire(app, settings, kafka, health, batch)
     return app
 
 
-def _wire(app: App, settings: Settings, kafka: Kafka, health: Health) -> None:
+def _credentials(kafka: Kafka) -> CredentialsT | None:
+    """Return what Faust's own clients show to the brokers; SSLCredentials without a context are a TypeError."""
+    match kafka.get("security_protocol"):
+        case "SSL":
+            return faust.SSLCredentials(context=kafka["ssl_context"])
+        case "SASL_SSL":
+            user, password = kafka["sasl_plain_username"], kafka["sasl_plain_password"]
+            return faust.SASLCredentials(
+                username=user, password=password, ssl_context=kafka["ssl_context"], mechanism=kafka["sasl_mechanism"]
+            )
+        case _:
+            return None
+
+
+def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int) -> None:
     source = app.topic(topics.INPUT, key_type=bytes, value_type=bytes, acks=True)
     exits = AsyncExitStack()
     held: dict[str, Worker] = {}
@@ -130,7 +146,7 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health) -> None:
 
     @app.agent(source, concurrency=1)
     async def process(stream: Any) -> None:
-        async for events in stream.noack_take(BATCH, within=WITHIN_S):
+        async for events in stream.noack_take(batch, within=WITHIN_S):
             try:
                 await _take(app, held["worker"], stream, events)
             except Exception as error:
@@ -163,13 +179,14 @@ def _record(message: Any) -> Record:
 
 async def fail(app: App, error: Exception) -> None:
     """End the process: state that an error went through is not to be trusted, a restart restores."""
-    app.status = 3 if isinstance(error, WeightsError) else 1
-    log.error("worker_failed", error=str(error), exc_info=error)
+    absent = isinstance(error, WeightsError | ConnectionError)
+    app.status = 3 if absent else 1
+    log.error("worker_failed", error=str(error), exc_info=None if absent else error)
     asyncio.get_running_loop().call_later(DEAD_AFTER_S, os._exit, app.status)
     await app.crash(error)
 
 
-def run_worker(settings: Settings, group: str = topics.GROUP) -> int:
+def run_worker(settings: Settings, group: str = topics.GROUP, batch: int = BATCH) -> int:
     """Run `vigil worker` until it is asked to end, and return its exit status: 3 where weights cannot be loaded.
 
     Raises
@@ -179,11 +196,11 @@ def run_worker(settings: Settings, group: str = topics.GROUP) -> int:
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     configure_logs(settings.log)
-    asyncio.run(prepare({"bootstrap_servers": settings.kafka}))
+    asyncio.run(prepare(kafka_of(settings)))
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     with tempfile.TemporaryDirectory(prefix="vigil-") as folder:
-        app = build(settings, Health("worker"), folder, group)
+        app = build(settings, Health("worker"), folder, group, batch)
         worker = faust.Worker(
             app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False, workdir=os.getcwd()
         )

@@ -55,6 +55,15 @@ class Process:
         samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
         return next((s.value for s in samples if s.name.endswith(name)), 0.0)
 
+    def ended(self) -> int | None:
+        """Return how it ended, None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    def send(self, which: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.process is not None:
+            self.process.send_signal(which)
+
     def stop(self) -> None:
         """End it in order, and by force if it takes longer than 10 s."""
         if self.process is None or self.process.poll() is not None:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from ecg.frame import Tick, encode
 from stream import topics
 from stream.health import Health
-from stream.kafka import Kafka, Send, durable, producing
+from stream.kafka import Kafka, Send, durable, kafka_of, producing
 from stream.process import run_service
 from stream.settings import Settings
 
@@ -24,11 +24,14 @@ SECOND_NS = 1_000_000_000
 log = structlog.get_logger("ticker")
 
 
-def virtual_clock(start_ns: int | None, speed: float) -> Callable[[], int]:
-    """Return a clock in ns since 1970 that runs `speed` times as fast as the wall's, from `start_ns` or from now."""
+def virtual_clock(start_ns: int | None, speed: float, since_ns: int | None = None) -> Callable[[], int]:
+    """Return a clock in ns since 1970 that runs `speed` times as fast as the wall's, from `start_ns` or from now.
+
+    It starts when the wall's clock shows, or showed, `since_ns`: so do those of other processes. None: it starts now.
+    """
     if speed <= 0:
         raise ValueError(f"speed must be positive, got {speed}")
-    real_ns = time.time_ns()
+    real_ns = time.time_ns() if since_ns is None else since_ns
     first_ns = real_ns if start_ns is None else start_ns
     return lambda: first_ns + round((time.time_ns() - real_ns) * speed)
 
@@ -71,9 +74,15 @@ async def tick(kafka: Kafka, name: str, now_ns: Callable[[], int], speed: float,
             seq += 1
 
 
-def run_ticker(settings: Settings, name: str = "ticker", start_ns: int | None = None, speed: float = 1.0) -> int:
+def run_ticker(
+    settings: Settings,
+    name: str = "ticker",
+    start_ns: int | None = None,
+    speed: float = 1.0,
+    since_ns: int | None = None,
+) -> int:
     """Run `vigil ticker` until it is asked to end, and return its exit status."""
     health = Health("ticker")
-    clock = virtual_clock(start_ns, speed)
-    kafka = {"bootstrap_servers": settings.kafka}
+    clock = virtual_clock(start_ns, speed, since_ns)
+    kafka = kafka_of(settings)
     return run_service(settings, health, lambda: tick(kafka, name, clock, speed, health))

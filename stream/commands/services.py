@@ -40,11 +40,16 @@ def demo(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    group: Annotated[
+        str, typer.Option(help="Its group; a second group over the same input is a hot standby.")
+    ] = "vigil",
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Most records that are taken together.")] = 2000,
+) -> None:
     """Turn the input topic into alerts: one worker of the group; start more to share the load."""
     from stream.app import run_worker
 
-    raise SystemExit(run_worker(served()))
+    raise SystemExit(run_worker(served(), group, batch))
 
 
 @app.command()
@@ -59,12 +64,13 @@ def publisher() -> None:
 def ticker(
     speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Times real time.")] = 1.0,
     start_ns: Annotated[int | None, typer.Option(help="Virtual time at the start, in ns since 1970.")] = None,
+    since_ns: Annotated[int | None, typer.Option(help="Wall time of that start; else now.")] = None,
     name: Annotated[str, typer.Option(help="Name of this ticker.")] = "ticker",
 ) -> None:
     """Put the ward's clock into the log, once a second."""
     from stream.ticker import run_ticker
 
-    raise SystemExit(run_ticker(served(), name=name, start_ns=start_ns, speed=speed))
+    raise SystemExit(run_ticker(served(), name, start_ns, speed, since_ns))
 
 
 @app.command()
