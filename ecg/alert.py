@@ -88,7 +88,9 @@ class Vitals(msgspec.Struct, frozen=True):
 
     `heart_rate_bpm` is None where no rate can be said (shown as X, never as a number); `trace_mv` is one lead at
     25 Hz for a sparkline; `alarms` the conditions that are on, worst first; `paused_s` how long their sound is paused;
-    `offset` the input offset that this was known at, the one order of a device's vitals and alerts.
+    `offset` the input offset that this was known at, the one order of a device's vitals and alerts; `tick_ns` the
+    ward's time then, whose standing still says that the bed is not watched; `gone` that the device is silent and
+    nobody misses it, so that no more vitals will come.
     """
 
     device: str
@@ -103,6 +105,8 @@ class Vitals(msgspec.Struct, frozen=True):
     trace_mv: tuple[float, ...]
     paused_s: int = 0
     offset: int = -1
+    tick_ns: int = 0
+    gone: bool = False
 
 
 _encoder = msgspec.json.Encoder()
@@ -138,3 +142,13 @@ def alert_id(episode: str, n: int) -> str:
 def chain_hash(alert: bytes) -> str:
     """Return what the next alert of the device carries as `chain`."""
     return hashlib.sha256(alert).hexdigest()
+
+
+def chain_command(head: str, record: bytes) -> str:
+    """Return the head of a device's chain after it carried out a command, given the record as it lies in the log."""
+    return chain_command_of(head, hashlib.sha256(record).hexdigest())
+
+
+def chain_command_of(head: str, record_sha256: str) -> str:
+    """Return the same given the record's sha256, which seals keep longer than the log keeps commands."""
+    return hashlib.sha256(f"{head}|{record_sha256}".encode()).hexdigest()

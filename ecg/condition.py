@@ -84,9 +84,19 @@ _ALL = (
     Condition("lead_off", "low", "MDC 196876", "! LEAD OFF {leads}", technical=True, by_lead=True),
     Condition("flat_signal", "low", "MDC 197040", "! FLAT SIGNAL on all leads, lead not reported off", technical=True),
     Condition("data_gap", "low", "VIGIL data_gap", "! GAP in the data, {value:.1f} s", technical=True),
+    Condition(
+        "data_loss", "medium", "VIGIL data_loss", "! DATA LOST, {value:.0f} records of the log missing", technical=True
+    ),
     Condition("clock_skew", "low", "VIGIL clock_skew", "! DEVICE CLOCK stepped {value:.1f} s", technical=True),
     Condition("bad_frames", "low", "VIGIL bad_frames", "! DEVICE sends bad frames ({value:.0f})", technical=True),
     Condition("rules_alone", "low", "VIGIL rules_alone", "! MODEL not running, rules alone", technical=True),
+    Condition(
+        "store_down", "high", "VIGIL store_down", "! ALERTS NOT SHOWN, Redis silent {value:.0f} s", technical=True
+    ),
+    Condition(
+        "alert_conflict", "high", "VIGIL alert_conflict", "! CONFLICT: an alert came again changed", technical=True
+    ),
+    Condition("chain_fork", "high", "VIGIL chain_fork", "! FORK: two alerts follow the same one", technical=True),
     Condition("risk_level", "low", "VIGIL risk_level", "risk {level}"),
 )
 

@@ -1,12 +1,13 @@
 """The records of the input topic: what a device sends, and what else can change an alert.
 
 One tagged union, in MessagePack: a Frame of samples from a device, a Tick of the ward's clock, a Command of the
-staff, a Setup of the hospital. Whatever is outside the limits below is a `FrameError` that names the field, the value
-and the limit; the limits on size are checked before anything is allocated.
+staff, a Setup of the hospital; the last three may come Signed. Whatever is outside the limits below is a `FrameError`
+that names the field, the value and the limit; the limits on size are checked before anything is allocated.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from typing import Any, Literal
@@ -37,7 +38,13 @@ COMMAND_NS = 60_000_000_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """What a device, session, ward, bed, ticker or signer may be called: a pseudonym, never a patient's name."""
 
+MAX_KEYS = 64
+"""Most public keys in one setup."""
+KEY_ID = re.compile(r"[0-9a-f]{16}")
+
 LeadKind = Literal["ecg", "pleth", "abp", "resp"]
+Role = Literal["tick", "command", "setup", "seal"]
+"""What a key may sign."""
 
 
 class FrameError(ValueError):
@@ -175,18 +182,51 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     do: Action
 
 
+class PublicKey(msgspec.Struct, frozen=True):
+    """An Ed25519 key of somebody who signs: its 32 bytes in hexadecimal, and what it may sign."""
+
+    public: str
+    roles: tuple[Role, ...]
+
+
 class Setup(msgspec.Struct, frozen=True, tag="setup", omit_defaults=True):
-    """Clinical settings and weights in force from its offset on, for every device of the partition."""
+    """Clinical settings, weights and keys in force from its offset on, for every device of the partition.
+
+    `weights` names files by their sha256, `keys` public keys by their id; `unsigned` says whether ticks, commands and
+    setups are taken without a signature.
+    """
 
     who: str
     why: str
     issued_ns: int
     settings: Settings
     weights: dict[str, str | None] = {}
+    keys: dict[str, PublicKey] = {}
     unsigned: bool = False
 
 
-Input = Frame | Tick | Command | Setup
+class Signed(msgspec.Struct, frozen=True, tag="signed"):
+    """A tick, command or setup with the signature of who sent it.
+
+    Attributes
+    ----------
+    key : str
+        Id of the public key: the first 16 hexadecimal digits of the sha256 of its 32 bytes.
+    body : bytes
+        The encoded record that was signed.
+    signature : bytes
+        Ed25519, 64 bytes, over `SIGNED_AS` and the body.
+    """
+
+    key: str
+    body: bytes
+    signature: bytes
+
+
+SIGNED_AS = b"vigil.input.v1\0"
+"""Stands before the body in what is signed, so that a signature made for one purpose holds for no other."""
+
+Input = Frame | Tick | Command | Setup | Signed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Input)
@@ -210,7 +250,9 @@ def decode(value: bytes) -> Input:
     try:
         record = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FrameError("record", str(error), "a MessagePack map of type frame, tick, command or setup") from error
+        raise FrameError(
+            "record", str(error), "a MessagePack map of type frame, tick, command, setup or signed"
+        ) from error
     check_input(record)
     return record
 
@@ -298,6 +340,18 @@ def _check_setup(setup: Setup) -> None:
             raise FrameError("weights", part, "net, beats, quality or rhythm")
         if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise FrameError(f"weights.{part}", sha256, "a sha256 in hexadecimal, or none")
+    _check_range("keys", len(setup.keys), 0, MAX_KEYS)
+    for name, key in setup.keys.items():
+        if not re.fullmatch(r"[0-9a-f]{64}", key.public):
+            raise FrameError("public", key.public, "the 32 bytes of an Ed25519 key in hexadecimal")
+        if name != hashlib.sha256(bytes.fromhex(key.public)).hexdigest()[:16]:
+            raise FrameError("keys", name, "the id of its key, the first 16 digits of its sha256")
+
+
+def _check_signed(signed: Signed) -> None:
+    if not KEY_ID.fullmatch(signed.key):
+        raise FrameError("key", signed.key, "16 hexadecimal digits")
+    _check_range("signature", len(signed.signature), 64, 64)
 
 
 def _clinical(check: Any) -> None:
@@ -322,4 +376,10 @@ def _check_range(field: str, value: float, low: float, high: float) -> None:
         raise FrameError(field, value, f"between {low} and {high}")
 
 
-_CHECKS: dict[type, Any] = {Frame: check_frame, Tick: _check_tick, Command: _check_command, Setup: _check_setup}
+_CHECKS: dict[type, Any] = {
+    Frame: check_frame,
+    Tick: _check_tick,
+    Command: _check_command,
+    Setup: _check_setup,
+    Signed: _check_signed,
+}

@@ -6,6 +6,7 @@ stages have run before, for many beds together; what they found waits here until
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from ecg.beats import BEAT
 from ecg.clinical import Settings
 from ecg.condition import CONDITIONS, LETHAL, Finding
 from ecg.fibrillation import FIBRILLATION
-from ecg.frame import ChangeLimits, Command, Discharge, Setup
+from ecg.frame import ChangeLimits, Discharge, Setup
 from ecg.frontend import Analysis
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
@@ -30,7 +31,8 @@ from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
 from model.risk import RiskLevel
-from stream.bed_state import SCHEMA, Arrival, Given, Heard, Kept, Pending, State, Time
+from stream.bed_state import SCHEMA, Arrival, Given, Heard, Kept, Lost, Order, Pending, State, Time
+from stream.seal import Head
 
 SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 SNAPSHOT_EVERY_NS = 5_000_000_000
@@ -42,6 +44,8 @@ REMEMBERED_S = 60
 """Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
 SILENT_NS = 2_000_000_000
 """A device silent for this long is shown without a rate, also where its limit allows longer silences."""
+LEAVING_NS = 5_000_000_000
+"""A device that nobody misses is shown as ended until it was silent for this long."""
 TELLING = frozenset({*LETHAL, "all_leads_off"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
 BLIND_S = 10.0
@@ -49,6 +53,8 @@ BLIND_S = 10.0
 BLIND_STEPS = round(BLIND_S * ANALYSIS_HZ / STEP)
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
+FORGET_NS = 60_000_000_000
+"""A device without a patient and without any alarm is forgotten once it was silent for so long."""
 
 
 class Bed:
@@ -62,16 +68,21 @@ class Bed:
         In force when the device was first heard of.
     clock : WardClock
         The ward's time then.
+
+    Attributes
+    ----------
+    mark : Head or None
+        Where the chain stood at a minute's first tick, until it is sealed.
     """
 
     def __init__(self, device: str, topic: str, partition: int, setup: Setup, clock: WardClock) -> None:
         self.device, self.topic, self.partition = device, topic, partition
         now_ns = clock.now_ns
-        own = WardClock(now_ns, clock.waiting)
-        self.state = State(setup=setup, tick_ns=now_ns, frame_tick_ns=now_ns, arrived_ns=now_ns, clock=own)
+        self.state = State(setup=setup, tick_ns=now_ns, frame_tick_ns=now_ns, arrived_ns=now_ns, clock=clock.copy())
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
         self.windows = Windows(0)
         self.front: int | None = None
+        self.mark: Head | None = None
         self._pending = Pending()
         self._given = Given([], [], [])
 
@@ -80,6 +91,16 @@ class Bed:
         """The setup in force for this device."""
         assert self.state.setup is not None
         return self.state.setup
+
+    @property
+    def fails(self) -> bool:
+        """Whether what the device sends has not been accepted for some time."""
+        return self.state.bad_frames >= BAD_FRAMES
+
+    @property
+    def sends(self) -> bool:
+        """Whether a frame of the device was accepted lately, by the ward's clock."""
+        return self.state.n_in > 0 and self.state.tick_ns - self.state.frame_tick_ns < FORGET_NS
 
     def restart(self, piece: Piece, leads: tuple[str, ...]) -> None:
         """Begin a new stretch of samples: a new session, other leads, or the far side of a long gap."""
@@ -107,10 +128,14 @@ class Bed:
             match what:
                 case Piece():
                     self._piece(what, ends[at])
-                case Time(now_ns):
+                case Time(now_ns, sealing):
+                    if sealing:
+                        self._mark(now_ns)
                     self._time(now_ns)
-                case Command():
+                case Order():
                     self._command(what)
+                case Lost(records):
+                    self.state.lost, self.state.lost_ns = records, self.state.now_ns
                 case Setup():
                     self._set_up(what)
                 case Arrival.GOOD:
@@ -193,6 +218,9 @@ class Bed:
             found.append(Finding("data_gap", state.gap_ns, state.gap_s, 0.0, "s", f"{state.gap_s:.2f} s missing"))
         if 0 <= state.now_ns - state.skew_ns < NOTE_HOLDS_NS:
             found.append(Finding("clock_skew", state.skew_ns, state.skew_s, 0.0, "s", "the device's clock was set"))
+        if state.lost and 0 <= state.now_ns - state.lost_ns < NOTE_HOLDS_NS:
+            trace = "records of this device's partition are missing from the log"
+            found.append(Finding("data_loss", state.lost_ns, state.lost, 0.0, "records", trace))
         if state.blind_steps >= BLIND_STEPS:
             blind_ns = state.blind_steps * STEP * SAMPLE_NS
             trace = f"neither rate nor rhythm could be told: {state.rhythm}"
@@ -233,24 +261,34 @@ class Bed:
         state.tick_ns = now_ns
         state.nonces = {nonce: until for nonce, until in state.nonces.items() if until >= now_ns}
         silent_ns, limit_s = now_ns - state.frame_tick_ns, self._settings().no_data_s
-        if silent_ns < SILENT_NS or not self._expected():
+        missed = self._expected()
+        if silent_ns < SILENT_NS or not (missed or silent_ns < LEAVING_NS):
             return
         event_ns = state.heard_ns + silent_ns if state.n_in else now_ns
-        if silent_ns > limit_s * 1e9:
+        if missed and silent_ns > limit_s * 1e9:
             self._advance(event_ns)
             trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
             silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace)
             self._announce([silence, *self._technical()])
             self._weigh_risk(None, None, True)
-        self._show(Vitals(self.device, "", "", event_ns, None, "no data", {}, None, (), ()))
+        self._show(Vitals(self.device, "", "", event_ns, None, "no data" if missed else "ended", {}, None, (), ()))
 
     def _expected(self) -> bool:
         """Say whether frames of this device would be missed: it has a patient, or sends without having been ended."""
         state = self.state
         return self.alarm.admitted or (state.n_in > 0 and not state.discharged and not state.ended)
 
-    def _command(self, command: Command) -> None:
+    def _mark(self, now_ns: int) -> None:
+        """Note the head of the chain for a seal, and whether this device can be forgotten."""
         state = self.state
+        silent = now_ns - state.frame_tick_ns >= FORGET_NS
+        known = self.alarm.admitted or self.alarm.state.episodes or self._expected()
+        ended = silent and not known and all(until < now_ns for until in state.nonces.values())
+        self.mark = Head(state.links, state.chain, ended, tuple(state.commands))
+        state.commands = []
+
+    def _command(self, order: Order) -> None:
+        state, command = self.state, order.command
         if state.tick_ns > command.expires_ns:
             self._given.refused.append((state.offset, "expires_ns must not lie before the ward's time"))
         elif command.nonce in state.nonces:
@@ -258,9 +296,10 @@ class Bed:
         else:
             state.nonces = {**state.nonces, command.nonce: command.expires_ns}
             state.now_ns = state.now_ns or state.tick_ns
-            self._carry_out(command)
+            self._carry_out(order)
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, order: Order) -> None:
+        command = order.command
         try:
             if isinstance(command.do, ChangeLimits):
                 self.setup.settings.with_limits(command.do.limits).check()
@@ -269,11 +308,15 @@ class Bed:
         except ValueError as error:
             self._given.refused.append((self.state.offset, str(error)))
             return
+        self._link(message.chain_command(self.state.chain, order.record))
+        self.state.commands.append((self.state.offset, hashlib.sha256(order.record).hexdigest()))
         for transition in transitions:
             self._alert(transition)
         if (self.alarm.ward, self.alarm.bed) != place:
             self._forget_patient()
             self.state.discharged = isinstance(command.do, Discharge)
+            rhythm = "ended" if self._gone() else "starting"
+            self._show(Vitals(self.device, "", "", self.state.now_ns, None, rhythm, {}, None, (), ()))
 
     def _forget_patient(self) -> None:
         """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
@@ -364,7 +407,11 @@ class Bed:
         )
         value = message.encode(alert)
         self._given.alerts.append((state.offset, state.ordinal, value))
-        state.chain, state.ordinal = message.chain_hash(value), state.ordinal + 1
+        self._link(message.chain_hash(value))
+        state.ordinal += 1
+
+    def _link(self, head: str) -> None:
+        self.state.chain, self.state.links = head, self.state.links + 1
 
     def _first_offset(self, onset_ns: object) -> int:
         """Return the first input offset of the evidence, as far back as offsets are remembered."""
@@ -379,8 +426,13 @@ class Bed:
         if alarm.standby:
             seen = msgspec.structs.replace(seen, heart_rate_bpm=None, rhythm="standby", risk=None)
         known = {"bed": alarm.bed, "ward": alarm.ward, "alarms": alarm.active(), "offset": self.state.offset}
-        vitals = msgspec.structs.replace(seen, **known, paused_s=round(alarm.paused_s))
+        mark = {"tick_ns": self.state.tick_ns, "gone": self._gone()}
+        vitals = msgspec.structs.replace(seen, **known, **mark, paused_s=round(alarm.paused_s))
         self._given.vitals.append(message.encode(vitals))
+
+    def _gone(self) -> bool:
+        """Say whether the device is silent and nobody misses it."""
+        return not self._expected() and self.state.tick_ns - self.state.frame_tick_ns >= SILENT_NS
 
     def snapshot(self, front: bytes | None) -> bytes:
         """Return the whole bed as bytes; `front` is what the array stages hold of it."""

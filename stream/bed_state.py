@@ -25,16 +25,30 @@ class Arrival(Enum):
 
 
 class Time(NamedTuple):
-    """The ward's time, after a tick."""
+    """The ward's time, after a tick; `sealing` where that was the first of a minute."""
 
     now_ns: int
+    sealing: bool = False
+
+
+class Order(NamedTuple):
+    """A command, with the bytes in which it lies in the log."""
+
+    command: Command
+    record: bytes
+
+
+class Lost(NamedTuple):
+    """So many records of the partition, of whomever, are missing from the log before this place."""
+
+    records: int
 
 
 class Heard(NamedTuple):
     """One entry of a device's log, in order: that a frame came, the pieces of samples it released, the time, ..."""
 
     offset: int
-    what: Piece | Time | Command | Setup | Arrival
+    what: Piece | Time | Order | Setup | Arrival | Lost
 
 
 class Given(NamedTuple):
@@ -51,7 +65,10 @@ class State(msgspec.Struct):
     `clock` is the ward's, and `arrived_ns` its time at the last frame, as of the whole batch; `tick_ns` and
     `frame_tick_ns` are the same in the order of the log. `now_ns` is the bed's own event time, `heard_ns` the same at
     the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
-    `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts.
+    `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
+    those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. Inputs in a row
+    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
+    log.
     """
 
     covers: int = -1
@@ -74,6 +91,8 @@ class State(msgspec.Struct):
     offsets: list[int] = []
     ordinal: int = 0
     chain: str = ""
+    links: int = 0
+    commands: list[tuple[int, str]] = []
     quality: tuple[int, ...] = ()
     probabilities: dict[str, float] | None = None
     gap_s: float = 0.0
@@ -81,6 +100,9 @@ class State(msgspec.Struct):
     skew_s: float = 0.0
     skew_ns: int = 0
     bad_frames: int = 0
+    bad_heard: int = 0
+    lost: int = 0
+    lost_ns: int = 0
     discharged: bool = False
     ended: bool = False
     beats: str = ""
@@ -131,7 +153,7 @@ class Kept(msgspec.Struct, array_like=True):
     trace: bytes
 
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:

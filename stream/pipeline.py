@@ -2,12 +2,15 @@
 
 A heartbeat's way, in the order of this page:
 
-1. `ecg.frame` decodes a record of the input topic; what breaks the contract is a dead letter, and its neighbours go on.
+1. `ecg.frame` decodes a record of the input topic, `stream.signing` opens what is signed; what breaks the contract is a
+   dead letter, and its neighbours go on.
 2. `ecg.timeline` puts the frames of each device in order.
 3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, denoised, quality, beats, fibrillation.
 4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size.
 5. `stream.bed` goes through each device's entries in order, every 0.2 s of signal: `ecg.rhythm` decides what holds,
    `ecg.alarm` what is announced, `model.risk` the risk level.
+6. Once a minute of the ward's time the chains of each partition are sealed (`stream.seal`), and devices that are gone
+   are forgotten.
 
 Whatever the batches, partitions and frames, the same samples give the same alerts.
 """
@@ -15,10 +18,11 @@ Whatever the batches, partitions and frames, the same samples give the same aler
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,20 +30,28 @@ from numpy.typing import NDArray
 
 from ecg import lead
 from ecg.clinical import Settings
-from ecg.frame import MAX_BYTES, Command, Frame, FrameError, Input, Setup, Tick, decode
+from ecg.frame import MAX_BYTES, Command, Frame, FrameError, Setup, Signed, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
-from stream.bed import Bed
-from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Time
+from stream import seal
+from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, VERSION, Bed
+from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Lost, Order, Time
 from stream.placement import partition_of
+from stream.signing import opened
 
 TOPIC = "ecg.input.v1"
 PARTITION_KEY = b"*"
 """Key of the snapshot of what a whole partition shares; no device may be called so."""
 PATIENCE_NS = 3_000_000_000
 """A device silent for this long is not waited for: frames held behind a hole are taken."""
+QUARANTINED_EVERY = 100
+"""Of a device in quarantine, only one in so many inputs that cannot be accepted goes to the dead letters."""
+STRANGERS = 1000
+"""Most names that are remembered of devices of which no frame was ever accepted."""
+FAILING_LEAST = 3
+"""A partition stops where at least so many of its devices fail, and they are half of those that send."""
 UNCONFIGURED = Setup(who="vigil", why="no setup in the log yet", issued_ns=0, settings=Settings(), unsigned=True)
 
 Windowed = tuple[NDArray[np.float32], tuple[str, ...]]
@@ -54,31 +66,63 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes
+    append_ns: int = 0
+    """When the broker took it; only ticks are judged by it."""
 
 
 @dataclass
 class Out:
-    """What a batch gave, in the order in which it is to be published.
+    """What a batch gave, in the order in which it is to be published: alerts and seals first, then the rest.
 
-    `alerts`, `vitals` and `checkpoints` are (key, value), `snapshots` (partition, key, value), `dead` the records that
-    could not be accepted with the reason; `frames` and `windows` count what was taken and what the network saw.
+    `alerts` and `vitals` are (key, value), `seals` (partition, body), `snapshots` and `checkpoints` (partition, key,
+    value), a snapshot without a value the tombstone of a device that is forgotten; `dead` the records that could not be
+    accepted with the reason; `stopped` the partitions of which nothing more must be taken, since too many of their
+    devices fail. `frames` and `windows` count what was taken and what the network saw, `withheld` what a quarantine
+    kept from the dead letters.
     """
 
     alerts: list[tuple[bytes, bytes]] = field(default_factory=list)
     vitals: list[tuple[bytes, bytes]] = field(default_factory=list)
-    snapshots: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    checkpoints: list[tuple[bytes, bytes]] = field(default_factory=list)
+    seals: list[tuple[int, bytes]] = field(default_factory=list)
+    snapshots: list[tuple[int, bytes, bytes | None]] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     dead: list[tuple[Record, str]] = field(default_factory=list)
+    stopped: set[int] = field(default_factory=set)
     frames: int = 0
     windows: int = 0
+    withheld: int = 0
 
 
 class _Partition(msgspec.Struct, array_like=True):
-    """What all devices of a partition share, and how far it was read."""
+    """What all devices of a partition share, and how far it was read.
+
+    `seals` counts those that were given, of which the last was at `sealed_ns` of the ward's time and has the hash
+    `sealed`; `strangers` the inputs in a row that could not be accepted, by the key of devices that are not known.
+    """
 
     covers: int = -1
     clock: WardClock = msgspec.field(default_factory=WardClock)
     setup: Setup = UNCONFIGURED
+    seals: int = 0
+    sealed_ns: int = 0
+    sealed: str = ""
+    strangers: dict[str, int] = {}
+    checkpoint_slot: int = -1
+
+
+class _Refused(NamedTuple):
+    """An input that could not be accepted: whose it was by its key, and whether the device itself sent it."""
+
+    device: str
+    frame: bool
+
+
+class _Minute(NamedTuple):
+    """The first tick of a minute of the ward's time."""
+
+    partition: int
+    offset: int
+    time_ns: int
 
 
 class _Work:
@@ -125,23 +169,33 @@ class Pipeline:
         self._front = FrontEnd()
         self._beds: dict[tuple[int, str], Bed] = {}
         self._partitions: dict[int, _Partition] = {}
+        self._again: dict[int, _Partition] = {}
         self._written: dict[int, tuple[int, Setup]] = {}
+        self._forgotten: dict[tuple[int, str], None] = {}
 
     def feed(self, records: Sequence[Record]) -> Out:
         """Take records of the input topic, in log order within each partition, and return what comes of them."""
         out = Out()
         alerts: list[tuple[int, int, int, bytes, bytes]] = []
-        work = self._sort_out(records, out)
-        while work:
-            alerts += self._round(work, out)
-            work = {bed: todo for bed, todo in work.items() if todo.heard}
+        rest = deque(records)
+        while rest:
+            work, minute = self._sort_out(rest, out)
+            while work:
+                alerts += self._round(work, out)
+                work = {bed: todo for bed, todo in work.items() if todo.heard}
+            if minute is not None:
+                self._seal(minute, out)
         alerts.sort(key=lambda item: item[:3])
         out.alerts.extend((key, value) for *_, key, value in alerts)
-        self._snapshots({record.partition: record.offset for record in records}, out)
+        ends = {record.partition: record.offset for record in records}
+        self._snapshots(ends, out)
+        out.stopped.update(partition for partition in ends if self._fails(partition))
         return out
 
-    def restore(self, partition: int, snapshots: Mapping[bytes, bytes]) -> int | None:
+    def restore(self, partition: int, snapshots: Mapping[bytes, bytes], sealed: bytes | None = None) -> int | None:
         """Put the devices of a partition back as their snapshots have them.
+
+        `sealed` is the body of the last seal that was published, if any: seals up to it are not given again.
 
         Returns
         -------
@@ -152,13 +206,17 @@ class Pipeline:
         if PARTITION_KEY not in snapshots:
             return None
         shared = self._partitions[partition] = msgspec.msgpack.decode(snapshots[PARTITION_KEY], type=_Partition)
-        covers = [shared.covers]
-        for key, value in sorted(snapshots.items()):
-            if key != PARTITION_KEY:
-                covers.append(self._restore_bed(partition, value))
-        return 1 + min(covers)
+        if sealed is not None and (last := seal.decode(sealed)).n >= shared.seals:
+            shared.seals, shared.sealed_ns, shared.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
+        beds = [self._restore_bed(partition, v) for key, v in sorted(snapshots.items()) if key != PARTITION_KEY]
+        lowest = min(beds, key=lambda bed: bed.state.covers, default=None)
+        if lowest is None or lowest.state.covers >= shared.covers:
+            return 1 + shared.covers
+        state = lowest.state  # its clock and setup are those that all had at its offset
+        self._again[partition] = _Partition(state.covers, state.clock.copy(), lowest.setup)
+        return 1 + state.covers
 
-    def _restore_bed(self, partition: int, value: bytes) -> int:
+    def _restore_bed(self, partition: int, value: bytes) -> Bed:
         kept = msgspec.msgpack.decode(value, type=Kept)
         if kept.schema != SCHEMA:
             raise ValueError(f"snapshot schema must be {SCHEMA}, got {kept.schema}")
@@ -166,102 +224,194 @@ class Pipeline:
         bed.restore(kept)
         bed.front = None if kept.front is None else self._front.restore(kept.front)
         self._beds[partition, kept.device] = bed
-        return bed.state.covers
+        return bed
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that are no longer ours."""
         for partition in partitions:
-            self._partitions.pop(partition, None)
-            self._written.pop(partition, None)
+            for held in (self._partitions, self._again, self._written):
+                held.pop(partition, None)
             for key in [key for key in self._beds if key[0] == partition]:
-                bed = self._beds.pop(key)
-                if bed.front is not None:
-                    self._front.close(bed.front)
+                self._close(self._beds.pop(key))
+
+    def _close(self, bed: Bed) -> None:
+        if bed.front is not None:
+            self._front.close(bed.front)
 
     def missing_weights(self, records: Sequence[Record]) -> set[str]:
         """Return the hashes of networks that setups in these records, or in force, name and that are not loaded."""
         setups = [shared.setup for shared in self._partitions.values()]
         setups += [bed.setup for bed in self._beds.values()]
         for record in records:
-            if _is_setup(record.value):
+            if _may_be_setup(record.value):
                 with suppress(FrameError):
-                    setups.append(cast("Setup", decode(record.value)))
+                    entry = decode(record.value)
+                    entry = decode(entry.body) if isinstance(entry, Signed) else entry
+                    setups += [entry] if isinstance(entry, Setup) else []
         return {sha for setup in setups if (sha := setup.weights.get("net")) is not None} - set(self._nets)
 
-    def _sort_out(self, records: Sequence[Record], out: Out) -> dict[Bed, _Work]:
-        """Decode records and give each device its entries, in the order of the log."""
+    def _sort_out(self, records: deque[Record], out: Out) -> tuple[dict[Bed, _Work], _Minute | None]:
+        """Decode records and give each device its entries, in the order of the log; stop after a new minute's tick."""
         work: dict[Bed, _Work] = {}
-        for record in records:
+        while records:
+            record = records.popleft()
             shared = self._partitions.setdefault(record.partition, _Partition())
-            entry = self._decode(record, out)
+            at = self._again.get(record.partition, shared)
+            if 0 <= at.covers < record.offset - 1:
+                self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
+            entry = self._decode(record, at, out)
+            before_ns = at.clock.now_ns
             if isinstance(entry, Tick | Setup):
-                self._share(record, shared, entry, work)
+                self._share(record, entry, work)
             else:
-                self._hear(record, shared, entry, work, out)
-            shared.covers = max(shared.covers, record.offset)
-        return work
+                self._hear(record, at, entry, work, out)
+            for each in (shared, at):
+                each.covers = max(each.covers, record.offset)
+            if at is not shared and at.covers >= shared.covers:
+                del self._again[record.partition]
+            if before_ns and before_ns // seal.SEAL_EVERY_NS != at.clock.now_ns // seal.SEAL_EVERY_NS:
+                return work, _Minute(record.partition, record.offset, at.clock.now_ns)
+        return work, None
 
-    def _decode(self, record: Record, out: Out) -> Input | str:
-        """Return the entry, or the name of the device (from the key) whose entry could not be accepted."""
+    def _decode(self, record: Record, at: _Partition, out: Out) -> Frame | Tick | Command | Setup | _Refused:
+        """Return the entry, or whose input could not be accepted; `at` is the partition as of this record."""
+        frame = True
         try:
             entry = decode(record.value)
+            frame = isinstance(entry, Frame)
+            entry = self._admissible(entry, at.setup)
             if isinstance(entry, Frame | Command) and record.key != entry.device.encode():
                 raise FrameError("device", entry.device, f"the record's key, {record.key!r}")
             if isinstance(entry, Frame | Command) and self.partitions:
                 place = partition_of(entry.device.encode(), self.partitions)
                 if place != record.partition:
                     raise FrameError("partition", record.partition, f"{place}, by murmur2 of its key")
-            if isinstance(entry, Setup) and (net := entry.weights.get("net")) is not None and net not in self._nets:
-                raise FrameError("weights.net", net, "the sha256 of weights that are in the log")
         except FrameError as error:
-            out.dead.append((record, str(error)))
-            return (record.key or b"").decode(errors="replace")
+            device = (record.key or b"").decode(errors="replace")
+            if self._is_letter(record, device, at):
+                out.dead.append((record, str(error)))
+            else:
+                out.withheld += 1
+            return _Refused(device, frame)
+        at.strangers.pop((record.key or b"").decode(errors="replace"), None)
         return entry
 
-    def _share(self, record: Record, shared: _Partition, entry: Tick | Setup, work: dict[Bed, _Work]) -> None:
-        """Hand what concerns a whole partition to each of its devices."""
+    def _admissible(
+        self, entry: Frame | Tick | Command | Setup | Signed, setup: Setup
+    ) -> Frame | Tick | Command | Setup:
+        """Return an entry that the setup in force admits, out of its envelope; raises FrameError."""
+        first = setup == UNCONFIGURED
+        if isinstance(entry, Frame):
+            return entry
+        if isinstance(entry, Signed):
+            entry = opened(entry, setup, first=first)
+        elif not setup.unsigned:
+            raise FrameError("signature", None, "there: the setup in force takes nothing unsigned")
+        if isinstance(entry, Setup):
+            if not first and entry.issued_ns <= setup.issued_ns:
+                raise FrameError("issued_ns", entry.issued_ns, f"later than {setup.issued_ns}, of the setup in force")
+            if (net := entry.weights.get("net")) is not None and net not in self._nets:
+                raise FrameError("weights.net", net, "the sha256 of weights that are in the log")
+        return entry
+
+    def _is_letter(self, record: Record, device: str, at: _Partition) -> bool:
+        """Count what cannot be accepted in a row, and say whether it goes to the dead letters: not all of it does."""
+        bed = self._beds.get((record.partition, device))
+        if bed is not None:
+            if record.offset > bed.state.covers:
+                bed.state.bad_heard += 1
+            count = bed.state.bad_heard
+        else:
+            if device not in at.strangers and len(at.strangers) >= STRANGERS:
+                at.strangers.pop(next(iter(at.strangers)))
+            count = at.strangers[device] = at.strangers.get(device, 0) + 1
+        return count <= BAD_FRAMES or count % QUARANTINED_EVERY == 0
+
+    def _share(self, record: Record, entry: Tick | Setup, work: dict[Bed, _Work]) -> None:
+        """Take what concerns a whole partition, and hand it to each of its devices."""
+        shared, again = self._partitions[record.partition], self._again.get(record.partition)
+        states = [] if again is None else [again]
         if record.offset > shared.covers:
+            states.append(shared)
+        for state in states:
             if isinstance(entry, Tick):
-                shared.clock.take(entry)
+                state.clock.take(entry, record.append_ns)
             else:
-                shared.setup = entry
+                state.setup = entry
+        self._tell_all(record, entry, work)
+
+    def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: dict[Bed, _Work]) -> None:
         for (partition, _), bed in self._beds.items():
             if partition == record.partition and record.offset > bed.state.covers:
                 heard = work.setdefault(bed, _Work()).heard
-                heard.extend(self._told(record.offset, bed, entry))
+                heard.extend(self._told(record, bed, entry))
 
-    def _told(self, offset: int, bed: Bed, entry: Tick | Setup) -> list[Heard]:
+    def _told(self, record: Record, bed: Bed, entry: Tick | Setup | Lost) -> list[Heard]:
         """Return what an entry for all means to one device; its clock is its own, as it may be behind the others."""
-        if isinstance(entry, Setup):
+        offset = record.offset
+        if not isinstance(entry, Tick):
             return [Heard(offset, entry)]
-        now_ns = bed.state.clock.take(entry)
+        before_ns = bed.state.clock.now_ns
+        now_ns = bed.state.clock.take(entry, record.append_ns)
+        sealing = 0 < before_ns // seal.SEAL_EVERY_NS != now_ns // seal.SEAL_EVERY_NS
         waited = bed.timeline.flush(offset) if now_ns - bed.state.arrived_ns > PATIENCE_NS else []
-        return [*(Heard(offset, piece) for piece in waited), Heard(offset, Time(now_ns))]
+        return [*(Heard(offset, piece) for piece in waited), Heard(offset, Time(now_ns, sealing))]
 
     def _hear(
-        self, record: Record, shared: _Partition, entry: Frame | Command | str, work: dict[Bed, _Work], out: Out
+        self, record: Record, at: _Partition, entry: Frame | Command | _Refused, work: dict[Bed, _Work], out: Out
     ) -> None:
-        """Hand a device its own entry; a device that was never heard of begins here, but not with a bad frame."""
-        device = entry if isinstance(entry, str) else entry.device
-        bed = self._beds.get((record.partition, device))
+        """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
+        bed = self._beds.get((record.partition, entry.device))
         if bed is None:
-            if isinstance(entry, str):
+            if isinstance(entry, _Refused):
                 return
-            bed = Bed(device, TOPIC, record.partition, shared.setup, shared.clock)
-            self._beds[record.partition, device] = bed
+            bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
+            self._beds[record.partition, entry.device] = bed
+            self._forgotten.pop((record.partition, entry.device), None)
         if record.offset <= bed.state.covers:
             return
+        if isinstance(entry, _Refused):
+            if entry.frame:
+                work.setdefault(bed, _Work()).heard.append(Heard(record.offset, Arrival.BAD))
+            return
         heard = work.setdefault(bed, _Work()).heard
-        if isinstance(entry, Frame):
-            out.frames += 1
-            useless = bed.timeline.useless
-            pieces = bed.timeline.feed(entry, record.offset)
-            if bed.timeline.useless == useless:  # a device stuck on frames of the past is as silent as one that is off
-                bed.state.arrived_ns = bed.state.clock.now_ns
-                heard.append(Heard(record.offset, Arrival.GOOD))
-            heard.extend(Heard(record.offset, piece) for piece in pieces)
-        else:
-            heard.append(Heard(record.offset, entry if isinstance(entry, Command) else Arrival.BAD))
+        if isinstance(entry, Command):
+            heard.append(Heard(record.offset, Order(entry, record.value)))
+            return
+        out.frames += 1
+        bed.state.bad_heard = 0
+        useless = bed.timeline.useless
+        pieces = bed.timeline.feed(entry, record.offset)
+        if bed.timeline.useless == useless:  # a device stuck on frames of the past is as silent as one that is off
+            bed.state.arrived_ns = bed.state.clock.now_ns
+            heard.append(Heard(record.offset, Arrival.GOOD))
+        heard.extend(Heard(record.offset, piece) for piece in pieces)
+
+    def _seal(self, minute: _Minute, out: Out) -> None:
+        """Seal the chains of a partition, and forget the devices that are gone; a seal is given once."""
+        shared, heads = self._partitions[minute.partition], {}
+        for (partition, device), bed in list(self._beds.items()):
+            if partition != minute.partition or bed.mark is None:
+                continue
+            heads[device], bed.mark = bed.mark, None
+            if heads[device].ended:
+                self._close(self._beds.pop((partition, device)))
+                self._forgotten[partition, device] = None
+        if minute.time_ns <= shared.sealed_ns:
+            return
+        body = seal.encode(
+            seal.Seal(minute.partition, shared.seals, minute.time_ns, minute.offset, shared.sealed, VERSION, heads)
+        )
+        shared.seals, shared.sealed_ns, shared.sealed = shared.seals + 1, minute.time_ns, seal.seal_hash(body)
+        out.seals.append((minute.partition, body))
+
+    def _fails(self, partition: int) -> bool:
+        """Say whether so many devices of a partition fail that the fault must be ours, or everybody's."""
+        beds = [bed for (place, _), bed in self._beds.items() if place == partition]
+        strangers = self._partitions[partition].strangers
+        failing = sum(bed.fails for bed in beds) + sum(n >= BAD_FRAMES for name, n in strangers.items() if name)
+        sending = sum(bed.sends or bed.fails for bed in beds) + sum(bool(name) for name in strangers)
+        return failing >= FAILING_LEAST and 2 * failing >= sending
 
     def _round(self, work: dict[Bed, _Work], out: Out) -> list[tuple[int, int, int, bytes, bytes]]:
         """Take every device up to its next restart: the arrays of all together, then each in order."""
@@ -333,7 +483,7 @@ class Pipeline:
         """Add the snapshots that are due of partitions, each fed up to an offset.
 
         A partition's own comes last, so that it never covers an unknown device; after a restore it may be ahead of
-        what has been fed again, and a device may be ahead of both.
+        what has been fed again, and a device may be ahead of both. Devices are forgotten only behind it.
         """
         for (partition, _), bed in self._beds.items():
             if partition not in partitions:
@@ -344,12 +494,19 @@ class Pipeline:
                 kept = bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
                 out.snapshots.append((partition, bed.device.encode(), kept))
                 if checkpoint_due:
-                    out.checkpoints.append((bed.device.encode(), kept))
+                    out.checkpoints.append((partition, bed.device.encode(), kept))
         for partition in sorted(partitions):
             shared = self._partitions[partition]
             if self._written.get(partition) != (shared.clock.now_ns, shared.setup):
                 self._written[partition] = (shared.clock.now_ns, shared.setup)
-                out.snapshots.append((partition, PARTITION_KEY, msgspec.msgpack.encode(shared)))
+                slot = shared.clock.now_ns // CHECKPOINT_EVERY_NS
+                due, shared.checkpoint_slot = slot != shared.checkpoint_slot, slot
+                kept = msgspec.msgpack.encode(shared)
+                out.snapshots.append((partition, PARTITION_KEY, kept))
+                if due:
+                    out.checkpoints.append((partition, PARTITION_KEY, kept))
+        out.snapshots.extend((partition, device.encode(), None) for partition, device in self._forgotten)
+        self._forgotten.clear()
 
 
 class _Tag(msgspec.Struct):
@@ -359,10 +516,10 @@ class _Tag(msgspec.Struct):
 _tag = msgspec.msgpack.Decoder(_Tag)
 
 
-def _is_setup(value: bytes) -> bool:
+def _may_be_setup(value: bytes) -> bool:
     """Look at a record's tag alone."""
     try:
-        return len(value) <= MAX_BYTES and _tag.decode(value).type == "setup"
+        return len(value) <= MAX_BYTES and _tag.decode(value).type in ("setup", "signed")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 

@@ -230,5 +230,5 @@ async def prepare(kafka: Kafka) -> None:
 
 def _rest(out: Out) -> Iterable[Send]:
     yield from (Send(topics.STATE, key, value, partition) for partition, key, value in out.snapshots)
-    yield from (Send(topics.CHECKPOINTS, key, value) for key, value in out.checkpoints)
+    yield from (Send(topics.CHECKPOINTS, key, value, partition) for partition, key, value in out.checkpoints)
     yield from (Send(topics.VITALS, key, value) for key, value in out.vitals)
