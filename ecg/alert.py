@@ -107,8 +107,6 @@ class Vitals(msgspec.Struct, frozen=True):
     offset: int = -1
     tick_ns: int = 0
     gone: bool = False
-    tick_ns: int = 0
-    gone: bool = False
 
 
 _encoder = msgspec.json.Encoder()

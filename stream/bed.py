@@ -44,7 +44,7 @@ REMEMBERED_S = 60
 """Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
 SILENT_NS = 2_000_000_000
 """A device silent for this long is shown without a rate, also where its limit allows longer silences."""
-LEAVING_NS = 5_000_000_000
+LEAVING_NS = 10_000_000_000
 """A device that nobody misses is shown as ended until it was silent for this long."""
 TELLING = frozenset({*LETHAL, "all_leads_off"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
