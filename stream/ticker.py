@@ -12,12 +12,13 @@ from collections.abc import Callable
 import structlog
 from aiokafka.errors import KafkaError
 
-from ecg.frame import Tick, encode
+from ecg.frame import Tick
 from stream import topics
 from stream.health import Health
 from stream.kafka import Kafka, Send, durable, kafka_of, producing
 from stream.process import run_service
 from stream.settings import Settings
+from stream.signing import Signer, encode_as, signer_of
 
 SECOND_NS = 1_000_000_000
 
@@ -36,7 +37,14 @@ def virtual_clock(start_ns: int | None, speed: float, since_ns: int | None = Non
     return lambda: first_ns + round((time.time_ns() - real_ns) * speed)
 
 
-async def tick(kafka: Kafka, name: str, now_ns: Callable[[], int], speed: float, health: Health) -> None:
+async def tick(
+    kafka: Kafka,
+    name: str,
+    now_ns: Callable[[], int],
+    speed: float,
+    health: Health,
+    signer: Signer | None = None,
+) -> None:
     """Send a tick at each whole second of a clock, for ever.
 
     After a stall it goes on with the second that it is, without the ones between: frames were held up as well.
@@ -53,6 +61,8 @@ async def tick(kafka: Kafka, name: str, now_ns: Callable[[], int], speed: float,
         How many of its seconds pass in a real one.
     health : Health
         What the process says of itself.
+    signer : Signer or None
+        Signs the ticks; None where the setup in force takes unsigned ones.
     """
     sent = health.counter("ticks", "Ticks sent to each partition")
     seq = 0
@@ -62,7 +72,7 @@ async def tick(kafka: Kafka, name: str, now_ns: Callable[[], int], speed: float,
             due_ns = (now_ns() // SECOND_NS + 1) * SECOND_NS
             while (left_ns := due_ns - now_ns()) > 0:
                 await asyncio.sleep(left_ns / speed / SECOND_NS)
-            value = encode(Tick(name, seq, due_ns))
+            value = encode_as(Tick(name, seq, due_ns), signer)
             try:
                 await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in partitions])
             except KafkaError as error:
@@ -85,4 +95,5 @@ def run_ticker(
     health = Health("ticker")
     clock = virtual_clock(start_ns, speed, since_ns)
     kafka = kafka_of(settings)
-    return run_service(settings, health, lambda: tick(kafka, name, clock, speed, health))
+    signer = signer_of(settings.key)
+    return run_service(settings, health, lambda: tick(kafka, name, clock, speed, health, signer))
