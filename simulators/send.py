@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
@@ -75,6 +76,7 @@ async def send(
     on_sent: OnSent | None = None,
     clock: Clock | None = None,
     compression: str | None = None,
+    security: Mapping[str, Any] = {},
 ) -> Sent:
     """Send frames, keyed by device, when they are due; return when the log has all of them.
 
@@ -91,6 +93,8 @@ async def send(
         The clock that the frames follow, whose speed then counts; one that starts now unless given.
     compression : str or None
         None or gzip.
+    security : mapping
+        Keyword arguments of aiokafka's clients for TLS and credentials; none for a broker in plain text.
 
     Raises
     ------
@@ -109,6 +113,7 @@ async def send(
         linger_ms=20,
         max_batch_size=524_288,
         compression_type=compression,
+        **security,
     )
     try:
         async with producer:

@@ -31,7 +31,7 @@ from stream import topics
 from stream.client import put_weights, read_alerts, send_setup
 from stream.demo import Seen
 from stream.embedded import Services
-from stream.kafka import Kafka, reading
+from stream.kafka import Kafka, reading, split
 from stream.nets import read_weights
 from stream.processes import Process, running
 from stream.settings import Settings
@@ -113,11 +113,11 @@ def _most(settings: Settings, beds: int, seconds: float, leads: tuple[str, ...],
 
 def _measured(settings: Settings, beds: int, seconds: float, leads: tuple[str, ...], rate_hz: float) -> Load:
     with tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder, Services(settings) as services:
-        asyncio.run(topics.create({"bootstrap_servers": services.kafka}))
+        asyncio.run(topics.create(services.clients))
         ours = [("worker", ["worker"]), ("publisher", ["publisher"]), ("ticker", ["ticker"])]
         with running(ours, services.kafka, services.redis, Path(folder)) as processes:
             return asyncio.run(
-                _loaded(services.kafka, services.redis, processes["worker"], beds, seconds, hearts(leads, rate_hz))
+                _loaded(services.clients, services.redis, processes["worker"], beds, seconds, hearts(leads, rate_hz))
             )
 
 
@@ -131,16 +131,18 @@ def hearts(leads: tuple[str, ...], rate_hz: float) -> list[Source]:
     return sources
 
 
-async def _loaded(kafka: str, redis: str, worker: Process, beds: int, seconds: float, sources: list[Source]) -> Load:
+async def _loaded(client: Kafka, redis: str, worker: Process, beds: int, seconds: float, sources: list[Source]) -> Load:
     """Send so many beds for a while, and watch lag, delay and the worker's time on the processor."""
-    client: Kafka = {"bootstrap_servers": kafka}
     sha256 = await put_weights(client, read_weights("shipped"))
     await send_setup(client, Setup("bench", "load", time.time_ns(), Clinical(), {"net": sha256}, unsigned=True))
     seen = Seen(time.monotonic())
     clock = Clock(time.time_ns(), 1.0)
     frames = merged(bedsides(sources, beds, clock.start_ns, FRAME_S), WARM_UP_S + seconds)
     watching = asyncio.create_task(_watch(redis, seen))
-    sending = asyncio.create_task(send(frames, kafka, topics.INPUT, on_sent=seen.sent, clock=clock))
+    brokers, security = split(client)
+    sending = asyncio.create_task(
+        send(frames, brokers, topics.INPUT, on_sent=seen.sent, clock=clock, security=security)
+    )
     await asyncio.sleep(WARM_UP_S)
     seen.delays_s.clear()
     cpu, started = _cpu_s(worker), time.monotonic()

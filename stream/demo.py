@@ -39,7 +39,7 @@ from stream.board import Board
 from stream.child import ServiceError
 from stream.client import has_weights, put_weights, read_alerts, read_beds, send_commands, send_setup
 from stream.embedded import Services
-from stream.kafka import Kafka, read_to_end, reading
+from stream.kafka import Kafka, read_to_end, reading, split
 from stream.nets import read_weights
 from stream.processes import Process, running
 from stream.runs import RunFolder
@@ -105,14 +105,14 @@ def run(settings: Settings, records: Path | None, wanted: Wanted, started: float
         folder = services.folder or until_done.enter_context(_run_folder(settings))
         redis = urlsplit(services.redis).netloc.rpartition("@")[2]
         say(f"Kafka at {services.kafka}, Redis at {redis}; starting worker, publisher and ticker ...")
-        asyncio.run(topics.create({"bootstrap_servers": services.kafka}))
+        asyncio.run(topics.create(services.clients))
         ours = [
             ("worker", ["worker"]),
             ("publisher", ["publisher"]),
             ("ticker", ["ticker", "--speed", str(speed), "--name", f"demo{suffix}"]),
         ]
         processes = until_done.enter_context(running(ours, services.kafka, services.redis, folder))
-        place = _Place(services.kafka, services.redis, f"demo{suffix}", shared=bool(settings.kafka))
+        place = _Place(services.clients, services.redis, f"demo{suffix}", shared=bool(settings.kafka))
         ward = _Ward(place, told, speed, Seen(started), processes)
         summary = ward.run(wanted, None if json else Console())
     print(msgspec.json.encode(summary).decode() if json else _in_words(summary), flush=True)
@@ -132,7 +132,7 @@ def _run_folder(settings: Settings) -> RunFolder:
 class _Place(NamedTuple):
     """Where the demo runs: services, the name of its ward, and whether others use the log as well."""
 
-    kafka: str
+    kafka: Kafka
     redis: str
     ward: str
     shared: bool
@@ -144,7 +144,7 @@ class _Ward:
     def __init__(
         self, place: _Place, told: list[Story], speed: float, seen: Seen, processes: dict[str, Process]
     ) -> None:
-        self._kafka: Kafka = {"bootstrap_servers": place.kafka}
+        self._kafka = place.kafka
         self._redis, self._name, self._shared = place.redis, place.ward, place.shared
         self._told, self._speed, self._seen = told, speed, seen
         self._processes = processes
@@ -170,8 +170,9 @@ class _Ward:
         watching = asyncio.create_task(self._watch())
         clock = Clock(clock.now_ns(), self._speed)
         frames = merged(devices(self._told, clock.start_ns), seconds * self._speed if seconds else None)
+        brokers, security = split(self._kafka)
         sending = asyncio.create_task(
-            send(frames, self._kafka["bootstrap_servers"], topics.INPUT, on_sent=self._seen.sent, clock=clock)
+            send(frames, brokers, topics.INPUT, on_sent=self._seen.sent, clock=clock, security=security)
         )
         try:
             await self._show(sending, console)

@@ -26,8 +26,10 @@ from urllib.parse import urlsplit
 
 from stream.child import Service, ServiceError, child, free_port, reason
 from stream.jars import JarError, class_path
+from stream.kafka import Kafka, kafka_of
 from stream.runs import RunFolder
 from stream.settings import Settings
+from stream.tls import redis_of
 
 REACH_S = 5.0
 REDIS_LEAST = (6, 2)  # XAUTOCLAIM
@@ -236,8 +238,13 @@ class Services:
         self._say = say
         self._exit = ExitStack()
         self.kafka = settings.kafka or ""
-        self.redis = settings.redis or ""
+        self.redis = redis_of(settings)
         self.own: list[Service] = []
+
+    @property
+    def clients(self) -> Kafka:
+        """What every client of Kafka is made from, once the services are there."""
+        return kafka_of(self._settings.model_copy(update={"kafka": self.kafka}))
 
     def __enter__(self) -> Self:
         """Check the services that are named, and start the others."""

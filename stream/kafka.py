@@ -7,18 +7,39 @@ speak to them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.structs import ConsumerRecord
+
+from stream import tls
+from stream.settings import Settings
 
 Kafka = Mapping[str, Any]
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """Larger than any record of any topic: what a topic takes is its own setting, and the broker's answer."""
+
+MECHANISM = "SCRAM-SHA-512"
+PROBE_MS = 5000
+"""How long a broker that could not be reached may take once more, to learn why."""
+
+
+class NotAllowedError(ConnectionError):
+    """The brokers know this process, and do not let it do what it asked for."""
 
 
 class Send(NamedTuple):
@@ -31,14 +52,98 @@ class Send(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+def kafka_of(settings: Settings) -> Kafka:
+    """Return what every client of Kafka is made from, with TLS and credentials where the settings name them.
+
+    Raises
+    ------
+    ValueError
+        If a file that the settings name is not usable: one line.
+    """
+    kafka: dict[str, Any] = {"bootstrap_servers": settings.kafka or ""}
+    if settings.kafka_security == "plaintext":
+        return kafka
+    kafka |= {
+        "security_protocol": settings.kafka_security.upper(),
+        "ssl_context": tls.context(settings.ca, settings.cert, settings.cert_key),
+    }
+    if settings.kafka_security == "sasl_ssl":
+        kafka |= {
+            "sasl_mechanism": MECHANISM,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": _password(settings),
+        }
+    return kafka
+
+
+def split(kafka: Kafka) -> tuple[str, Kafka]:
+    """Return where the brokers are, and apart from it how to speak to them, for who takes the two by themselves."""
+    return kafka["bootstrap_servers"], {name: kafka[name] for name in kafka if name != "bootstrap_servers"}
+
+
+def _password(settings: Settings) -> str:
+    if settings.kafka_password is not None:
+        return settings.kafka_password.get_secret_value()
+    assert settings.kafka_password_file is not None, "settings fit together"
+    return settings.kafka_password_file.read_text().strip()
+
+
 async def start(client: Any, kafka: Kafka) -> None:
-    """Start a client; raises ConnectionError, in one line, where no broker answers."""
+    """Start a client; raises ConnectionError, in one line that says why, where no broker can be used."""
     try:
         await client.start()
     except (KafkaConnectionError, NodeNotReadyError) as error:
         with suppress(KafkaError):
             await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
-        raise ConnectionError(f"kafka at {kafka.get('bootstrap_servers')} does not answer") from error
+        raise await unreached(kafka) from error
+
+
+async def unreached(kafka: Kafka) -> ConnectionError:
+    """Connect once more to the brokers that could not be reached, and return the error that says why.
+
+    aiokafka itself only logs it.
+    """
+    addresses = kafka.get("bootstrap_servers")
+    options = {name: value for name, value in kafka.items() if name.startswith(("security_", "ssl_", "sasl_"))}
+    why = "does not answer"
+    for host, port, _ in collect_hosts(addresses):
+        try:
+            connection = await create_conn(host, port, request_timeout_ms=PROBE_MS, **options)
+        except (OSError, KafkaError, TimeoutError) as error:
+            why = _why(error, kafka) or why
+        else:
+            connection.close()
+    return ConnectionError(f"kafka at {addresses} {why}")
+
+
+def _why(error: Exception, kafka: Kafka) -> str | None:
+    if isinstance(error, SaslAuthenticationFailed):
+        return f"refuses the user {kafka.get('sasl_plain_username')}: unknown, or another password"
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return f"does not know users there by {MECHANISM}"
+    if "ssl_context" in kafka:
+        return tls.fault(error)
+    if isinstance(error, KafkaConnectionError):
+        return "ends the connection: perhaps it wants TLS (VIGIL_KAFKA_SECURITY)"
+    return None
+
+
+@contextmanager
+def allowed() -> Generator[None]:
+    """Turn a refusal for want of a right into one line; raises NotAllowedError."""
+    try:
+        yield
+    except TopicAuthorizationFailedError as error:
+        raise NotAllowedError(f"kafka does not allow this process the topic {_names(error)}") from error
+    except GroupAuthorizationFailedError as error:
+        raise NotAllowedError(f"kafka does not allow this process the group {_names(error)}") from error
+    except ClusterAuthorizationFailedError as error:
+        raise NotAllowedError("kafka does not allow this process what it asked of the cluster") from error
+
+
+def _names(error: KafkaError) -> str:
+    names = error.args[0] if error.args else "that it asked for"
+    return names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
 
 
 @asynccontextmanager
@@ -47,7 +152,8 @@ async def producing(kafka: Kafka) -> AsyncGenerator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES, **kafka)
     await start(producer, kafka)
     try:
-        yield producer
+        with allowed():
+            yield producer
     finally:
         await producer.stop()
 
@@ -58,18 +164,20 @@ async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaConsum
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **{"fetch_max_wait_ms": 20, **kafka, **options})
     await start(consumer, kafka)
     try:
-        yield consumer
+        with allowed():
+            yield consumer
     finally:
         await consumer.stop()
 
 
 async def durable(producer: AIOKafkaProducer, records: Iterable[Send]) -> None:
     """Publish records and return once the brokers hold all of them; raises aiokafka.errors.KafkaError."""
-    pending = [
-        await producer.send(item.topic, item.value, item.key, item.partition, headers=list(item.headers))
-        for item in records
-    ]
-    await asyncio.gather(*pending)
+    with allowed():
+        pending = [
+            await producer.send(item.topic, item.value, item.key, item.partition, headers=list(item.headers))
+            for item in records
+        ]
+        await asyncio.gather(*pending)
 
 
 async def read_to_end(

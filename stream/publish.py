@@ -18,10 +18,11 @@ from redis.exceptions import RedisError
 
 from stream import topics
 from stream.health import Health
-from stream.kafka import Kafka, reading
+from stream.kafka import Kafka, kafka_of, reading
 from stream.process import run_service
 from stream.settings import Settings
 from stream.store import REFUSALS, BehindError, Entry, Head, Place, Store, reached
+from stream.tls import redis_of
 
 BATCH = 1000
 """Most alerts that are taken at once."""
@@ -240,8 +241,8 @@ def run_publisher(settings: Settings) -> int:
     health = Health("publisher")
 
     async def publish() -> None:
-        async with reached(settings.redis or "") as redis:
-            await Publisher({"bootstrap_servers": settings.kafka}, Store(redis), health).run()
+        async with reached(redis_of(settings)) as redis:
+            await Publisher(kafka_of(settings), Store(redis), health).run()
 
     return run_service(settings, health, publish)
 

@@ -30,6 +30,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from ecg.alert import Presence, Source
+from stream.tls import fault, guard
 
 KEPT = 100_000
 """About how many alerts the stream of a ward keeps; all others are in Kafka."""
@@ -104,9 +105,10 @@ class ConflictError(Exception):
 
 def connect(url: str) -> Redis:
     """Return a client that fails within seconds and tries nothing again on its own."""
-    return Redis.from_url(
+    redis = Redis.from_url(
         url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), health_check_interval=0
     )
+    return guard(redis)
 
 
 @asynccontextmanager
@@ -117,7 +119,7 @@ async def reached(url: str) -> AsyncGenerator[Redis]:
             await redis.ping()
         except RedisError as error:
             where = urlsplit(url).netloc.rpartition("@")[2]
-            said = f"refuses: {error}" if isinstance(error, REFUSALS) else "does not answer"
+            said = f"refuses: {error}" if isinstance(error, REFUSALS) else fault(error) or "does not answer"
             raise ConnectionError(f"redis at {where} {said}") from error
         yield redis
 

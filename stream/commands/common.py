@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from stream.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from stream.kafka import Kafka
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Records = Annotated[Path | None, typer.Option("--records", help="Folder of record sets; else VIGIL_RECORDS.")]
@@ -52,11 +55,15 @@ def served() -> Settings:
     )
 
 
-def kafka(settings: Settings) -> dict[str, str]:
+def kafka(settings: Settings) -> Kafka:
     """Return what every client of Kafka is made from."""
-    return {"bootstrap_servers": settings.kafka or ""}
+    from stream.kafka import kafka_of
+
+    return kafka_of(settings)
 
 
 def redis(settings: Settings) -> str:
     """Return the URL of Redis."""
-    return settings.redis or ""
+    from stream.tls import redis_of
+
+    return redis_of(settings)
