@@ -161,11 +161,17 @@ class Pipeline:
     partitions : int
         How many the input has; a record of a device that lies in another than its key's is a dead letter. 0: the
         place is not looked at, as with a recording that never was in Kafka.
+    only : frozenset of bytes
+        Keys of the devices that are wanted, where an audit is of some alone; others are passed over. Empty: all are.
+    as_if : callable or None
+        Gives each setup that comes into force another face: what would have been alarmed under other settings.
     """
 
     def __init__(self, nets: Mapping[str, Predict], watch: Callable[[str, int, Analysis], None] | None = None) -> None:
         self._nets, self._watch = nets, watch
         self.partitions = 0
+        self.only: frozenset[bytes] = frozenset()
+        self.as_if: Callable[[Setup], Setup] | None = None
         self._front = FrontEnd()
         self._beds: dict[tuple[int, str], Bed] = {}
         self._partitions: dict[int, _Partition] = {}
@@ -206,6 +212,7 @@ class Pipeline:
         if PARTITION_KEY not in snapshots:
             return None
         shared = self._partitions[partition] = msgspec.msgpack.decode(snapshots[PARTITION_KEY], type=_Partition)
+        shared.setup = self._seen_as(shared.setup)
         if sealed is not None and (last := seal.decode(sealed)).n >= shared.seals:
             shared.seals, shared.sealed_ns, shared.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
         beds = [self._restore_bed(partition, v) for key, v in sorted(snapshots.items()) if key != PARTITION_KEY]
@@ -222,9 +229,13 @@ class Pipeline:
             raise ValueError(f"snapshot schema must be {SCHEMA}, got {kept.schema}")
         bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
+        bed.state.setup = self._seen_as(bed.setup)
         bed.front = None if kept.front is None else self._front.restore(kept.front)
         self._beds[partition, kept.device] = bed
         return bed
+
+    def _seen_as(self, setup: Setup) -> Setup:
+        return setup if self.as_if is None or setup == UNCONFIGURED else self.as_if(setup)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that are no longer ours."""
@@ -243,7 +254,7 @@ class Pipeline:
         setups = [shared.setup for shared in self._partitions.values()]
         setups += [bed.setup for bed in self._beds.values()]
         for record in records:
-            if _may_be_setup(record.value):
+            if _tag_of(record.value) in ("setup", "signed"):
                 with suppress(FrameError):
                     entry = decode(record.value)
                     entry = decode(entry.body) if isinstance(entry, Signed) else entry
@@ -259,12 +270,15 @@ class Pipeline:
             at = self._again.get(record.partition, shared)
             if 0 <= at.covers < record.offset - 1:
                 self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
-            entry = self._decode(record, at, out)
             before_ns = at.clock.now_ns
-            if isinstance(entry, Tick | Setup):
-                self._share(record, entry, work)
-            else:
-                self._hear(record, at, entry, work, out)
+            if not self._is_passed_over(record):
+                entry = self._decode(record, at, out)
+                if isinstance(entry, Setup):
+                    entry = self._seen_as(entry)
+                if isinstance(entry, Tick | Setup):
+                    self._share(record, entry, work)
+                else:
+                    self._hear(record, at, entry, work, out)
             for each in (shared, at):
                 each.covers = max(each.covers, record.offset)
             if at is not shared and at.covers >= shared.covers:
@@ -272,6 +286,17 @@ class Pipeline:
             if before_ns and before_ns // seal.SEAL_EVERY_NS != at.clock.now_ns // seal.SEAL_EVERY_NS:
                 return work, _Minute(record.partition, record.offset, at.clock.now_ns)
         return work, None
+
+    def _is_passed_over(self, record: Record) -> bool:
+        """Say whether a record is of a device alone that is not wanted."""
+        if not self.only or record.key is None or record.key in self.only:
+            return False
+        tag = _tag_of(record.value)
+        if tag == "signed":
+            with suppress(FrameError):
+                entry = decode(record.value)
+                tag = _tag_of(entry.body) if isinstance(entry, Signed) else ""
+        return tag not in ("tick", "setup")
 
     def _decode(self, record: Record, at: _Partition, out: Out) -> Frame | Tick | Command | Setup | _Refused:
         """Return the entry, or whose input could not be accepted; `at` is the partition as of this record."""
@@ -516,12 +541,12 @@ class _Tag(msgspec.Struct):
 _tag = msgspec.msgpack.Decoder(_Tag)
 
 
-def _may_be_setup(value: bytes) -> bool:
-    """Look at a record's tag alone."""
+def _tag_of(value: bytes) -> str:
+    """Look at a record's tag alone; "" where it has none."""
     try:
-        return len(value) <= MAX_BYTES and _tag.decode(value).type in ("setup", "signed")
+        return _tag.decode(value).type if len(value) <= MAX_BYTES else ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+        return ""
 
 
 def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:
