@@ -1,10 +1,12 @@
-"""The topics, in one table: who writes what to them, under which key, kept how long; and their administration."""
+"""Administration of the topics of `stream.topic_table`: make them, look at them, change for how long they are kept."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -15,125 +17,58 @@ from aiokafka.errors import (
     for_code,
 )
 
-from ecg.frame import MAX_BYTES
 from stream.kafka import Kafka, start
+from stream.retention import Keep
+from stream.topic_table import (
+    ALERTS,
+    CHECKPOINTS,
+    DEAD_LETTERS,
+    INPUT,
+    SEALS,
+    STATE,
+    TOPICS,
+    VITALS,
+    WEIGHTS,
+    Found,
+    faults,
+    faults_of,
+    kept_ms,
+    partitions_of,
+    settings_of,
+    table,
+)
 
-INPUT = "ecg.input.v1"
-STATE = "ecg.state.v1"
-CHECKPOINTS = "ecg.checkpoints.v1"
-WEIGHTS = "ecg.weights.v1"
-VITALS = "ecg.vitals.v1"
-ALERTS = "ecg.alerts.v1"
-DEAD_LETTERS = "ecg.dead-letters.v1"
+__all__ = [
+    "ALERTS",
+    "CHECKPOINTS",
+    "DEAD_LETTERS",
+    "INPUT",
+    "SEALS",
+    "STATE",
+    "TOPICS",
+    "VITALS",
+    "WEIGHTS",
+    "Found",
+    "acknowledged",
+    "check",
+    "create",
+    "faults",
+    "listed",
+    "partitions",
+    "partitions_of",
+    "retain",
+    "settings_of",
+    "table",
+]
 
 GROUP = "vigil"
 """The workers' consumer group over the input."""
 INPUT_PARTITIONS = 4
-HOUR_MS = 3_600_000
-FOREVER = -1
 
 
-class Topic(NamedTuple):
-    """One topic: `partitions` 0 stands for as many as the input has, `retention_ms` -1 for ever."""
-
-    name: str
-    key: str
-    value: str
-    what: str
-    partitions: int = 0
-    retention_ms: int = FOREVER
-    cleanup: Literal["delete", "compact"] = "delete"
-    max_bytes: int = 1_048_576
-    settings: Mapping[str, str] = {}
-
-
-_ALL = (
-    Topic(
-        INPUT,
-        "device id",
-        "Frame, Tick, Command or Setup",
-        "all that goes in: a partition's offsets are the one order of everything that its devices' alarms depend on",
-        retention_ms=168 * HOUR_MS,
-        max_bytes=MAX_BYTES + 4096,
-        settings={"message.timestamp.type": "LogAppendTime"},
-    ),
-    Topic(
-        STATE,
-        "device id",
-        "Snapshot",
-        "newest state of each device with the offset that it covers, in the partition of its input",
-        cleanup="compact",
-        settings={
-            "segment.bytes": str(32 * 1024 * 1024),
-            "min.cleanable.dirty.ratio": "0.1",
-            "max.compaction.lag.ms": "10000",
-            "delete.retention.ms": "60000",
-        },
-    ),
-    Topic(
-        CHECKPOINTS,
-        "device id",
-        "Snapshot",
-        "one in ten minutes: where a replay starts",
-        retention_ms=169 * HOUR_MS,
-    ),
-    Topic(
-        WEIGHTS,
-        "sha256",
-        "safetensors bytes",
-        "every weights file ever in force",
-        partitions=1,
-        cleanup="compact",
-        max_bytes=32 * 1024 * 1024,
-    ),
-    Topic(VITALS, "device id", "Vitals", "once a second: heart rate, rhythm, quality, risk", retention_ms=24 * HOUR_MS),
-    Topic(
-        ALERTS,
-        "device id",
-        "Alert",
-        "each phase of each alarm and each change of risk level: the system of record",
-        partitions=1,
-    ),
-    Topic(
-        DEAD_LETTERS,
-        "device id",
-        "the original bytes; headers say topic, partition, offset and reason",
-        "inputs that could not be accepted",
-        partitions=1,
-        retention_ms=720 * HOUR_MS,
-        max_bytes=2 * 1_048_576,
-    ),
-)
-TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in _ALL}
-"""Every topic by its name."""
-
-
-class Found(NamedTuple):
-    """A topic as the brokers have it; `settings` those that the table names."""
-
-    name: str
-    partitions: int
-    replication: int
-    settings: Mapping[str, str]
-
-
-def settings_of(topic: Topic, replication: int) -> dict[str, str]:
-    """Return the settings that a topic is created with, as Kafka names them."""
-    return {
-        "cleanup.policy": topic.cleanup,
-        "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(topic.max_bytes),
-        "min.insync.replicas": "2" if replication > 2 else "1",
-        **topic.settings,
-    }
-
-
-def partitions_of(topic: Topic, input_partitions: int) -> int:
-    """Return how many partitions a topic must have beside an input of so many."""
-    return topic.partitions or input_partitions
-
-
-async def create(kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: int = 1) -> list[str]:
+async def create(
+    kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: int = 1, keep: Keep = MappingProxyType({})
+) -> list[str]:
     """Create the topics that are not there yet, and return their names.
 
     Parameters
@@ -144,11 +79,13 @@ async def create(kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: 
         Of the input, and of all that follow it; fixed for good: another count means another version of the topics.
     replication : int
         Copies of each partition; 3 outside of a demo.
+    keep : Keep
+        What is kept for another time than the table says.
 
     Raises
     ------
     ValueError
-        If a count is not positive.
+        If a count is not positive, or alerts or seals are to be kept for less time than the input.
     aiokafka.errors.KafkaError
         If the brokers refuse.
     """
@@ -157,9 +94,14 @@ async def create(kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: 
             raise ValueError(f"{name} must be positive, got {count}")
     async with _admin(kafka) as admin:
         there = set(await admin.list_topics())
+        as_it_is = {"input": int((await _settings(admin, INPUT))[0]["retention.ms"])} if INPUT in there else {}
+        chosen = kept_ms({**as_it_is, **keep})
         new = [
             NewTopic(
-                topic.name, partitions_of(topic, partitions), replication, topic_configs=settings_of(topic, replication)
+                topic.name,
+                partitions_of(topic, partitions),
+                replication,
+                topic_configs=settings_of(topic, replication, chosen.get(topic.name)),
             )
             for topic in TOPICS.values()
             if topic.name not in there
@@ -171,18 +113,56 @@ async def create(kafka: Kafka, partitions: int = INPUT_PARTITIONS, replication: 
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another process may have created it meanwhile
             raise error(f"topic {name}: {message[0] if message else ''}")
-    return [topic.name for topic in new]
+    made = [topic.name for topic in new]
+    await _shown(kafka, lambda found: found.keys() >= set(made))
+    return made
 
 
-def table() -> str:
-    """Return the table of topics as text, a line each."""
-    rows = [("topic", "partitions", "kept", "key", "value")]
-    for topic in TOPICS.values():
-        kept = "for ever" if topic.retention_ms == FOREVER else f"{topic.retention_ms // HOUR_MS} h"
-        count = str(topic.partitions or "as input")
-        rows.append((topic.name, count, "newest" if topic.cleanup == "compact" else kept, topic.key, topic.value))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows)
+async def retain(kafka: Kafka, keep: Keep) -> dict[str, int]:
+    """Change for how long topics that are there are kept, and return that of each that is not only the newest, in ms.
+
+    What else was set on a topic, by whomever, stays.
+
+    Raises
+    ------
+    ValueError
+        If alerts or seals would be kept for less time than the input.
+    aiokafka.errors.KafkaError
+        If the brokers refuse.
+    """
+    found = {topic.name: topic for topic in await listed(kafka)}
+    kept = {name: topic.retention_ms for name, topic in found.items() if TOPICS[name].cleanup == "delete"}
+    chosen = {name: ms for name, ms in kept_ms(_by_choice(kept) | dict(keep)).items() if name in kept}
+    changed = {name: ms for name, ms in chosen.items() if faults_of(found[name], ms)}
+    if changed:
+        async with _admin(kafka) as admin:
+            answers: list[Any] = await admin.alter_configs(
+                [
+                    ConfigResource(
+                        ConfigResourceType.TOPIC,
+                        name,
+                        configs={**found[name].chosen, **settings_of(TOPICS[name], found[name].replication, ms)},
+                    )
+                    for name, ms in changed.items()
+                ]
+            )
+        for code, message, _, name in (item for answer in answers for item in answer.resources):
+            if code:
+                raise for_code(code)(f"topic {name}: {message or ''}")
+        await _shown(kafka, lambda found: not any(faults_of(found[name], ms) for name, ms in changed.items()))
+    return kept | chosen
+
+
+async def _shown(kafka: Kafka, as_wanted: Callable[[dict[str, Found]], bool]) -> None:
+    """Wait, for a few seconds at most, until brokers show what their controller has agreed to."""
+    for _ in range(50):
+        if as_wanted({topic.name: topic for topic in await listed(kafka)}):
+            return
+        await asyncio.sleep(0.1)
+
+
+def _by_choice(kept: Mapping[str, int]) -> dict[str, int]:
+    return {TOPICS[name].kept_as: ms for name, ms in kept.items() if TOPICS[name].kept_as}
 
 
 async def listed(kafka: Kafka) -> list[Found]:
@@ -193,7 +173,7 @@ async def listed(kafka: Kafka) -> list[Found]:
         for name in (name for name in TOPICS if name in described):
             parts = described[name]["partitions"]
             replication = min((len(part["replicas"]) for part in parts), default=0)
-            found.append(Found(name, len(parts), replication, await _settings(admin, name)))
+            found.append(Found(name, len(parts), replication, *await _settings(admin, name)))
     return found
 
 
@@ -219,25 +199,9 @@ async def acknowledged(kafka: Kafka) -> dict[int, int]:
     return {part.partition: meta.offset for part, meta in group.items() if part.topic == INPUT}
 
 
-async def check(kafka: Kafka) -> list[str]:
+async def check(kafka: Kafka, keep: Keep = MappingProxyType({})) -> list[str]:
     """Return what is wrong with the topics, a line each; nothing where a worker may start."""
-    return faults(await listed(kafka))
-
-
-def faults(found: list[Found]) -> list[str]:
-    """Return what is wrong with topics as they were found: absent ones, counts and settings that differ."""
-    there = {topic.name: topic for topic in found}
-    said = [f"{name}: is not there; `vigil topics create` makes it" for name in TOPICS if name not in there]
-    if INPUT not in there:
-        return said
-    for name, topic in there.items():
-        count = partitions_of(TOPICS[name], there[INPUT].partitions)
-        if topic.partitions != count:
-            said.append(f"{name}: has {topic.partitions} partitions, must have {count}")
-        for setting, value in settings_of(TOPICS[name], topic.replication).items():
-            if (has := topic.settings.get(setting, "")) != value:
-                said.append(f"{name}: {setting} is {has or 'not set'}, should be {value}")
-    return said
+    return faults(await listed(kafka), keep)
 
 
 @asynccontextmanager
@@ -250,8 +214,14 @@ async def _admin(kafka: Kafka) -> AsyncGenerator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _settings(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+async def _settings(admin: AIOKafkaAdminClient, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a topic's settings, those that the table names and those that were set on the topic itself."""
+    answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    entries = [entry for answer in answers for item in answer.resources for entry in item[4]]
     wanted = settings_of(TOPICS[name], 1)
-    resource = ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys(wanted))
-    answers: list[Any] = await admin.describe_configs([resource])
-    return {entry[0]: entry[1] for answer in answers for item in answer.resources for entry in item[4]}
+    chosen = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
+    return {entry[0]: entry[1] for entry in entries if entry[0] in wanted}, chosen
+
+
+_SET_ON_TOPIC = 1
+"""Kafka's DYNAMIC_TOPIC_CONFIG, as the source of a setting."""

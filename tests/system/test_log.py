@@ -92,7 +92,7 @@ def test_weights_larger_than_a_frame_may_be_are_in_the_log_under_their_hash(kafk
 
 
 def test_services_that_answer_are_described_and_one_that_does_not_is_named(kafka: Kafka, services: Services) -> None:
-    assert asyncio.run(check_services(kafka, services.redis)).startswith("kafka has 7 of 7 topics; redis ")
+    assert asyncio.run(check_services(kafka, services.redis)).startswith("kafka has 8 of 8 topics; redis ")
     with pytest.raises(ConnectionError, match=r"redis at 127\.0\.0\.1:1 does not answer"):
         asyncio.run(check_services(kafka, "redis://user:secret@127.0.0.1:1/0"))
     with pytest.raises(ConnectionError, match=r"kafka at 127\.0\.0\.1:1 does not answer"):
