@@ -2,8 +2,8 @@
 
 A heartbeat's way, in the order of this page:
 
-1. `ecg.frame` decodes a record of the input topic, `stream.signing` opens what is signed; what breaks the contract is a
-   dead letter, and its neighbours go on.
+1. `ecg.frame` decodes a record of the input topic, `stream.intake` says whether it is admitted; what is not is a dead
+   letter, and its neighbours go on.
 2. `ecg.timeline` puts the frames of each device in order.
 3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, denoised, quality, beats, fibrillation.
 4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size.
@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import lead
-from ecg.clinical import Settings
-from ecg.frame import MAX_BYTES, Command, Frame, FrameError, Setup, Signed, Tick, decode
+from ecg.frame import Command, Frame, FrameError, Setup, Signed, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
@@ -38,8 +37,8 @@ from ecg.wardclock import WardClock
 from stream import seal
 from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, VERSION, Bed
 from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Lost, Order, Time
+from stream.intake import UNCONFIGURED, admissible, passed_over, tag_of
 from stream.placement import partition_of
-from stream.signing import opened
 
 TOPIC = "ecg.input.v1"
 PARTITION_KEY = b"*"
@@ -52,7 +51,6 @@ STRANGERS = 1000
 """Most names that are remembered of devices of which no frame was ever accepted."""
 FAILING_LEAST = 3
 """A partition stops where at least so many of its devices fail, and they are half of those that send."""
-UNCONFIGURED = Setup(who="vigil", why="no setup in the log yet", issued_ns=0, settings=Settings(), unsigned=True)
 
 Windowed = tuple[NDArray[np.float32], tuple[str, ...]]
 Predict = Callable[[Sequence[Windowed]], list[dict[str, float]]]
@@ -254,7 +252,7 @@ class Pipeline:
         setups = [shared.setup for shared in self._partitions.values()]
         setups += [bed.setup for bed in self._beds.values()]
         for record in records:
-            if _tag_of(record.value) in ("setup", "signed"):
+            if tag_of(record.value) in ("setup", "signed"):
                 with suppress(FrameError):
                     entry = decode(record.value)
                     entry = decode(entry.body) if isinstance(entry, Signed) else entry
@@ -271,7 +269,7 @@ class Pipeline:
             if 0 <= at.covers < record.offset - 1:
                 self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
             before_ns = at.clock.now_ns
-            if not self._is_passed_over(record):
+            if not passed_over(record.key, record.value, self.only):
                 entry = self._decode(record, at, out)
                 if isinstance(entry, Setup):
                     entry = self._seen_as(entry)
@@ -287,24 +285,13 @@ class Pipeline:
                 return work, _Minute(record.partition, record.offset, at.clock.now_ns)
         return work, None
 
-    def _is_passed_over(self, record: Record) -> bool:
-        """Say whether a record is of a device alone that is not wanted."""
-        if not self.only or record.key is None or record.key in self.only:
-            return False
-        tag = _tag_of(record.value)
-        if tag == "signed":
-            with suppress(FrameError):
-                entry = decode(record.value)
-                tag = _tag_of(entry.body) if isinstance(entry, Signed) else ""
-        return tag not in ("tick", "setup")
-
     def _decode(self, record: Record, at: _Partition, out: Out) -> Frame | Tick | Command | Setup | _Refused:
         """Return the entry, or whose input could not be accepted; `at` is the partition as of this record."""
         frame = True
         try:
             entry = decode(record.value)
             frame = isinstance(entry, Frame)
-            entry = self._admissible(entry, at.setup)
+            entry = admissible(entry, at.setup, self._nets)
             if isinstance(entry, Frame | Command) and record.key != entry.device.encode():
                 raise FrameError("device", entry.device, f"the record's key, {record.key!r}")
             if isinstance(entry, Frame | Command) and self.partitions:
@@ -319,24 +306,6 @@ class Pipeline:
                 out.withheld += 1
             return _Refused(device, frame)
         at.strangers.pop((record.key or b"").decode(errors="replace"), None)
-        return entry
-
-    def _admissible(
-        self, entry: Frame | Tick | Command | Setup | Signed, setup: Setup
-    ) -> Frame | Tick | Command | Setup:
-        """Return an entry that the setup in force admits, out of its envelope; raises FrameError."""
-        first = setup == UNCONFIGURED
-        if isinstance(entry, Frame):
-            return entry
-        if isinstance(entry, Signed):
-            entry = opened(entry, setup, first=first)
-        elif not setup.unsigned:
-            raise FrameError("signature", None, "there: the setup in force takes nothing unsigned")
-        if isinstance(entry, Setup):
-            if not first and entry.issued_ns <= setup.issued_ns:
-                raise FrameError("issued_ns", entry.issued_ns, f"later than {setup.issued_ns}, of the setup in force")
-            if (net := entry.weights.get("net")) is not None and net not in self._nets:
-                raise FrameError("weights.net", net, "the sha256 of weights that are in the log")
         return entry
 
     def _is_letter(self, record: Record, device: str, at: _Partition) -> bool:
@@ -532,21 +501,6 @@ class Pipeline:
                     out.checkpoints.append((partition, PARTITION_KEY, kept))
         out.snapshots.extend((partition, device.encode(), None) for partition, device in self._forgotten)
         self._forgotten.clear()
-
-
-class _Tag(msgspec.Struct):
-    type: str
-
-
-_tag = msgspec.msgpack.Decoder(_Tag)
-
-
-def _tag_of(value: bytes) -> str:
-    """Look at a record's tag alone; "" where it has none."""
-    try:
-        return _tag.decode(value).type if len(value) <= MAX_BYTES else ""
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
 
 
 def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:

@@ -24,7 +24,8 @@ from ecg.frame import (
     decode,
     encode,
 )
-from stream.pipeline import UNCONFIGURED, Out, Pipeline, Record
+from stream.intake import UNCONFIGURED
+from stream.pipeline import Out, Pipeline, Record
 from stream.signing import Signer, encode_as, opened, signer_of
 
 T0_NS = 1_700_000_000_000_000_000
