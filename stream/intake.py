@@ -1,4 +1,4 @@
-"""What is admitted of a decoded record: signed where the setup in force asks for it, no older than that, wanted at all."""
+"""What is admitted of a decoded record: signed where the setup in force asks for it, no older than that, and wanted."""
 
 from __future__ import annotations
 
