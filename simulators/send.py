@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 from numpy.typing import NDArray
 
-from ecg.frame import Frame, encode
+from ecg.frame import MAX_BYTES, Frame, encode
 from simulators.clock import Clock
 
 OnSent = Callable[[str, int, int, int, int], None]
@@ -111,7 +111,7 @@ async def send(
         enable_idempotence=True,
         acks="all",
         linger_ms=20,
-        max_batch_size=524_288,
+        max_batch_size=MAX_BYTES,
         compression_type=compression,
         **security,
     )
