@@ -13,7 +13,7 @@ import logging
 import typer
 
 from stream.child import ServiceError
-from stream.commands import analysis, bench, evaluate, records, services, setup, topics, train, ward
+from stream.commands import analysis, bench, evaluate, records, security, services, setup, topics, train, ward
 from stream.commands.common import fail
 
 interrupt.catch()
@@ -27,6 +27,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(records.app, name="records")
+app.add_typer(security.app, name="security")
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -56,7 +56,13 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def kafka_broker(folder: Path, cache: Path, port: int | None = None, say: Say = tell) -> Service:
+def kafka_broker(
+    folder: Path,
+    cache: Path,
+    port: int | None = None,
+    say: Say = tell,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Service:
     """Prepare a Kafka broker: fetch and check its jars, write its configuration, format its data; don't start it.
 
     Parameters
@@ -69,6 +75,8 @@ def kafka_broker(folder: Path, cache: Path, port: int | None = None, say: Say = 
         Port of the broker on 127.0.0.1; a free one by default.
     say : callable
         Takes the lines of progress of a first download.
+    more : mapping of str to str
+        Settings of the broker beside ours, or instead of them: listeners with TLS, users, rights.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def kafka_broker(folder: Path, cache: Path, port: int | None = None, say: Say = 
         log.write_text(traceback.format_exc())
         raise service.error(str(error)) from error
     configuration = data / "server.properties"
-    configuration.write_text(_kafka_configuration(data, service.port, free_port()))
+    configuration.write_text(_kafka_configuration(data, service.port, free_port(), more))
     run = [java, *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, jars))]
     if not (data / "log" / "meta.properties").exists():
         _format(service, run, configuration)
@@ -99,7 +107,7 @@ def _java() -> str:
     return str(JAVA)
 
 
-def _kafka_configuration(data: Path, port: int, controller_port: int) -> str:
+def _kafka_configuration(data: Path, port: int, controller_port: int, more: Mapping[str, str]) -> str:
     """One broker that is its own controller: no topics by themselves, and no waiting for members that never come."""
     settings = {
         "process.roles": "broker,controller",
@@ -122,6 +130,7 @@ def _kafka_configuration(data: Path, port: int, controller_port: int) -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

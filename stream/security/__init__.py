@@ -1,0 +1,1 @@
+"""What a ward's servers and processes are known by: certificates, users, rights, signing keys."""
