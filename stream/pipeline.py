@@ -76,7 +76,7 @@ class Out:
     value), a snapshot without a value the tombstone of a device that is forgotten; `dead` the records that could not be
     accepted with the reason; `stopped` the partitions of which nothing more must be taken, since too many of their
     devices fail. `frames` and `windows` count what was taken and what the network saw, `withheld` what a quarantine
-    kept from the dead letters.
+    kept from the dead letters, by partition.
     """
 
     alerts: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Out:
     stopped: set[int] = field(default_factory=set)
     frames: int = 0
     windows: int = 0
-    withheld: int = 0
+    withheld: dict[int, int] = field(default_factory=dict)
 
 
 class _Partition(msgspec.Struct, array_like=True):
@@ -193,7 +193,8 @@ class Pipeline:
         out.alerts.extend((key, value) for *_, key, value in alerts)
         ends = {record.partition: record.offset for record in records}
         self._snapshots(ends, out)
-        out.stopped.update(partition for partition in ends if self._fails(partition))
+        refused = {record.partition for record, _ in out.dead} | out.withheld.keys()
+        out.stopped.update(partition for partition in refused if self._fails(partition))
         return out
 
     def restore(self, partition: int, snapshots: Mapping[bytes, bytes], sealed: bytes | None = None) -> int | None:
@@ -303,9 +304,10 @@ class Pipeline:
             if self._is_letter(record, device, at):
                 out.dead.append((record, str(error)))
             else:
-                out.withheld += 1
+                out.withheld[record.partition] = out.withheld.get(record.partition, 0) + 1
             return _Refused(device, frame)
-        at.strangers.pop((record.key or b"").decode(errors="replace"), None)
+        if at.strangers and isinstance(entry, Frame | Command):
+            at.strangers.pop(entry.device, None)
         return entry
 
     def _is_letter(self, record: Record, device: str, at: _Partition) -> bool:
