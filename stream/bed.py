@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import msgspec
 import numpy as np
@@ -33,6 +32,7 @@ from ecg.window import Windows
 from model.risk import RiskLevel
 from stream.bed_state import SCHEMA, Arrival, Given, Heard, Kept, Lost, Order, Pending, State, Time
 from stream.seal import Head
+from stream.version import MACHINE, VERSION
 
 SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 SNAPSHOT_EVERY_NS = 5_000_000_000
@@ -440,6 +440,8 @@ class Bed:
         return msgspec.msgpack.encode(
             Kept(
                 SCHEMA,
+                VERSION,
+                MACHINE,
                 self.device,
                 self.state,
                 self.timeline.snapshot(),
@@ -487,9 +489,6 @@ class Bed:
         """Beds are staggered over the grid by their names."""
         shift = zlib.crc32(self.device.encode()) % 1000 * every_ns // 1000
         return (max(self.state.now_ns, self.state.tick_ns) + shift) // every_ns
-
-
-VERSION = version("vigil-ecg")
 
 
 def _sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:

@@ -135,9 +135,11 @@ class Pending:
 
 
 class Kept(msgspec.Struct, array_like=True):
-    """A bed as it lies in a snapshot."""
+    """A bed as it lies in a snapshot, with the code and the kind of machine that made it."""
 
     schema: int
+    version: str
+    machine: str
     device: str
     state: State
     timeline: bytes
@@ -153,7 +155,7 @@ class Kept(msgspec.Struct, array_like=True):
     trace: bytes
 
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:

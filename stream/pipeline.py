@@ -35,10 +35,11 @@ from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 from stream import seal
-from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, VERSION, Bed
+from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
 from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Lost, Order, Time
 from stream.intake import UNCONFIGURED, admissible, passed_over, tag_of
 from stream.placement import partition_of
+from stream.version import MACHINE, VERSION
 
 TOPIC = "ecg.input.v1"
 PARTITION_KEY = b"*"
@@ -106,6 +107,8 @@ class _Partition(msgspec.Struct, array_like=True):
     sealed: str = ""
     strangers: dict[str, int] = {}
     checkpoint_slot: int = -1
+    version: str = VERSION
+    machine: str = MACHINE
 
 
 class _Refused(NamedTuple):
@@ -211,7 +214,7 @@ class Pipeline:
         if PARTITION_KEY not in snapshots:
             return None
         shared = self._partitions[partition] = msgspec.msgpack.decode(snapshots[PARTITION_KEY], type=_Partition)
-        shared.setup = self._seen_as(shared.setup)
+        shared.setup, shared.version, shared.machine = self._seen_as(shared.setup), VERSION, MACHINE
         if sealed is not None and (last := seal.decode(sealed)).n >= shared.seals:
             shared.seals, shared.sealed_ns, shared.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
         beds = [self._restore_bed(partition, v) for key, v in sorted(snapshots.items()) if key != PARTITION_KEY]

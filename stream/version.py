@@ -1,0 +1,43 @@
+"""Which code decides, and on which kind of machine: alerts, snapshots, checkpoints and seals name it.
+
+The same log gives the same bytes under the same code; a replay of an old stretch therefore has to know the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+DECIDES = ("bed", "bed_state", "intake", "pipeline", "placement", "seal", "signing", "version")
+"""Modules of this package that can change an alert, beside all of `ecg` and `model`."""
+_INSTRUCTIONS = ("AVX512F", "AVX2", "AVX", "SSE42", "ASIMD")
+
+
+def sources() -> list[Path]:
+    """Return the files whose text decides, sorted by package and name."""
+    here = Path(__file__).parent
+    packages = [sorted((here.parent / package).glob("*.py")) for package in ("ecg", "model")]
+    return [*packages[0], *packages[1], *(here / f"{name}.py" for name in DECIDES)]
+
+
+def code_version() -> str:
+    """Return the release, and behind a plus the first 10 digits of the sha256 of the sources that decide."""
+    digest = hashlib.sha256()
+    for path in sources():
+        digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
+    return f"{version('vigil-ecg')}+{digest.hexdigest()[:10]}"
+
+
+def machine() -> str:
+    """Return the processor's kind and its widest vector instructions, by which sums of floats may differ."""
+    features = np._core._multiarray_umath.__cpu_features__  # pyright: ignore[reportAttributeAccessIssue]
+    widest = next((name for name in _INSTRUCTIONS if features.get(name)), "scalar")
+    return f"{platform.machine()} {widest.lower()}"
+
+
+VERSION = code_version()
+MACHINE = machine()
