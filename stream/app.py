@@ -12,30 +12,41 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from faust.types.auth import CredentialsT
 
 from stream import topics
 from stream.health import Health
+from stream.inforce import Nets, WeightsError
 from stream.kafka import Kafka, kafka_of, producing
 from stream.pipeline import Record
 from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
-from stream.worker import WeightsError, Worker, prepare
+from stream.signing import signer_of
+from stream.worker import Worker, prepare
 
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
 FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS = 1_000_000, 50
 """The cost of reading is per fetch, not per record: 1,000 records/s take 85 % of a core without these."""
+MS_NS = 1_000_000
 DEAD_AFTER_S = 10.0
 """A process that has failed and does not end by itself is ended."""
 
 log = structlog.get_logger("worker")
+
+
+class Options(NamedTuple):
+    """How a worker takes part: in which group, and how many records it takes together at most."""
+
+    group: str = topics.GROUP
+    batch: int = BATCH
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -83,11 +94,11 @@ class App(faust.App):
         return _Transport(self.conf.broker_consumer, self)  # pyright: ignore[reportArgumentType]
 
 
-def build(settings: Settings, health: Health, folder: str, group: str = topics.GROUP, batch: int = BATCH) -> App:
+def build(settings: Settings, health: Health, folder: str, options: Options, nets: Nets) -> App:
     """Return the app, ready to run; `folder` is for Faust, which keeps nothing in it."""
     kafka = kafka_of(settings)
     app = App(
-        group,
+        options.group,
         broker=[f"kafka://{address}" for address in (settings.kafka or "").split(",")],
         broker_credentials=_credentials(kafka),
         broker_session_timeout=6,
@@ -105,7 +116,7 @@ def build(settings: Settings, health: Health, folder: str, group: str = topics.G
         value_serializer="raw",
     )
     app.resume, app.restored, app.status = {}, -1, 0
-    _wire(app, settings, kafka, health, batch)
+    _wire(app, settings, kafka, health, options.batch, nets)
     return app
 
 
@@ -123,8 +134,9 @@ def _credentials(kafka: Kafka) -> CredentialsT | None:
             return None
 
 
-def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int) -> None:
+def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int, nets: Nets) -> None:
     source = app.topic(topics.INPUT, key_type=bytes, value_type=bytes, acks=True)
+    signer = signer_of(settings.key)
     exits = AsyncExitStack()
     held: dict[str, Worker] = {}
 
@@ -135,7 +147,7 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
             if "worker" not in held:
                 producer = await exits.enter_async_context(producing(kafka))
                 await exits.enter_async_context(health.served(settings.health_host, settings.health_port))
-                held["worker"] = Worker(kafka, producer, health)
+                held["worker"] = Worker(kafka, producer, health, nets, signer)
             generation = app.consumer_generation_id
             parts = [part.partition for part in app.consumer.assignment() if part.topic == topics.INPUT]
             app.resume = await held["worker"].restore(parts)
@@ -154,10 +166,15 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
                 return
 
     @app.timer(1.0)
-    async def idle() -> None:
-        """Say that a worker which no partition was left for is ready to take one over."""
-        if app.restored >= 0 and not app.resume:
+    async def look() -> None:
+        """Note how far behind this worker is; one which no partition was left for is ready to take one over."""
+        if app.restored < 0:
+            return
+        if not app.resume:
             health.ready()
+        ends = {p: app.consumer.highwater(TP(topics.INPUT, p)) or 0 for p in app.resume}
+        taken = held["worker"].next
+        held["worker"].watch.behind({p: max(0, end - taken[p]) for p, end in ends.items() if p in taken})
 
     @app.on_before_shutdown.connect  # pyright: ignore[reportArgumentType]
     async def close(sender: object, **_: object) -> None:
@@ -167,14 +184,16 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
 async def _take(app: App, worker: Worker, stream: Any, events: list[Any]) -> None:
     async with worker.turn:
         current = {app.consumer_generation_id} & {app.restored}
-        fresh = [event for event in events if event.message.generation_id in current]
+        ours = [event for event in events if event.message.generation_id in current]
+        fresh = [event for event in ours if event.message.partition not in worker.stopped]  # no ack for the others
         await worker.take([_record(event.message) for event in fresh])
         for event in fresh:
             await stream.ack(event)
 
 
 def _record(message: Any) -> Record:
-    return Record(message.partition, message.offset, message.key, message.value or b"")
+    append_ns = round(message.timestamp * 1000) * MS_NS  # Faust gives the broker's milliseconds as seconds
+    return Record(message.partition, message.offset, message.key, message.value or b"", append_ns)
 
 
 async def fail(app: App, error: Exception) -> None:
@@ -196,11 +215,15 @@ def run_worker(settings: Settings, group: str = topics.GROUP, batch: int = BATCH
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     configure_logs(settings.log)
-    asyncio.run(prepare(kafka_of(settings)))
+    try:
+        nets = asyncio.run(prepare(kafka_of(settings)))
+    except WeightsError as error:
+        log.error("worker_cannot_join", reason=str(error))
+        return 3
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     with tempfile.TemporaryDirectory(prefix="vigil-") as folder:
-        app = build(settings, Health("worker"), folder, group, batch)
+        app = build(settings, Health("worker"), folder, Options(group, batch), nets)
         worker = faust.Worker(
             app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False, workdir=os.getcwd()
         )

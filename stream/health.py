@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -44,6 +44,7 @@ class Health:
         self._clock = clock
         self._prefix = f"vigil_{name}_"
         self._registry = CollectorRegistry()
+        self._checks: list[Callable[[], str]] = []
         self._reason = "starting"
         self._at = clock()
 
@@ -57,15 +58,23 @@ class Health:
 
     def why_not_ready(self) -> str:
         """Return what the service lacks, the empty string if nothing."""
-        return self._reason or ("silent" if self._clock() - self._at > SILENT_S else "")
+        if self._reason:
+            return self._reason
+        if self._clock() - self._at > SILENT_S:
+            return "silent"
+        return next((why for check in self._checks if (why := check())), "")
+
+    def also(self, check: Callable[[], str]) -> None:
+        """Ask this as well before the service counts as ready: the empty string if nothing is lacking."""
+        self._checks.append(check)
 
     def counter(self, name: str, what: str) -> Counter:
         """Return a new counter."""
         return Counter(self._prefix + name, what, registry=self._registry)
 
-    def gauge(self, name: str, what: str) -> Gauge:
-        """Return a new gauge."""
-        return Gauge(self._prefix + name, what, registry=self._registry)
+    def gauge(self, name: str, what: str, labels: Sequence[str] = ()) -> Gauge:
+        """Return a new gauge, one for each value of its labels where it has some."""
+        return Gauge(self._prefix + name, what, labels, registry=self._registry)
 
     def seconds(self, name: str, what: str) -> Histogram:
         """Return a new histogram of durations."""

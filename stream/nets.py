@@ -5,12 +5,19 @@ Importing torch takes seconds, so it happens here, when a network is loaded, and
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
 from stream.pipeline import Predict
 
 SHIPPED = "rhythm.safetensors"
+OURS = "vigil-"
+"""Begins the format that a file of Vigil's own weights names."""
+
+
+class UnknownWeightsError(ValueError):
+    """Weights of Vigil in a format that this version does not know: a newer one may."""
 
 
 def read_weights(which: str) -> bytes:
@@ -31,13 +38,26 @@ def load_net(data: bytes) -> tuple[str, Predict]:
 
     Raises
     ------
+    UnknownWeightsError
+        The bytes are weights of Vigil in a format that this version does not know.
     ValueError
-        The bytes are no weights of a network that this version knows.
+        The bytes are no weights.
     """
-    from model.weights import load_bytes
+    from model.weights import FORMAT, load_bytes
 
+    if (named := _format(data)).startswith(OURS) and named != FORMAT:
+        raise UnknownWeightsError(f"this version knows weights in the format {FORMAT}, got {named}")
     classifier = load_bytes(data)
     return classifier.sha256, classifier.classify
+
+
+def _format(data: bytes) -> str:
+    """Return the format that the header of a safetensors file names, "" where there is none."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        return str(json.loads(data[8 : 8 + length])["__metadata__"]["format"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def load_nets(which: str) -> dict[str, Predict]:

@@ -1,1 +1,1 @@
-"""Campaigns: what takes minutes to hours to try. `python -m tests.campaign` runs them, and ends with one JSON object."""
+"""Campaigns, which take minutes to hours: `python -m tests.campaign` runs them and ends with one JSON object."""
