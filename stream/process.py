@@ -95,6 +95,12 @@ async def end(task: asyncio.Task[None]) -> None:
         await asyncio.wait({task}, timeout=END_S)
 
 
+def told_to_end() -> bool:
+    """Say whether this task was cancelled: Kafka's client may take the one cancellation for its own wait's end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _not_there(error: BaseException) -> ConnectionError | None:
     """Return the first connection that failed, where an error, or a group of them, is of that kind alone."""
     while isinstance(error, BaseExceptionGroup):

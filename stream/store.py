@@ -7,8 +7,9 @@ Keys of one ward share a hash tag, so that one call of the script can take them 
 | `alerts:{<ward>}` | stream; the id is `<offset in ecg.alerts.v1>-1`, the field `alert` the alert's JSON |
 | `bed:{<ward>}:<bed>` | hash; `on:<condition>:<device>` an alarm that shows, `risk:<device>`, `vitals:<device>` |
 | `beds:{<ward>}` | set of the names of its beds |
-| `fence:{<ward>}` | hash; by device, input offset, ordinal and SHA-1 of the last alert that was written |
+| `fence:{<ward>}` | hash; by device, the last alerts that were written: place in the input, and what they were |
 | `position:{<ward>}` | next offset of `ecg.alerts.v1`: all before it are in this ward's keys |
+| `services:{unassigned}` | set of the names under which services of Vigil raised alarms of their own |
 | `wards` | set of all wards; the only key outside |
 
 A device that changes its ward needs no fence that both share: every alert names the ward it belongs to, so that each
@@ -29,16 +30,18 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
+from ecg.alarm import UNASSIGNED
 from ecg.alert import Presence, Source
+from stream.keys import SERVICES, WARDS, bed_key, beds_key, fence_key, position_key, stream_key
 from stream.tls import fault, guard
+from stream.trim import Trimmed, trim
 
-KEPT = 100_000
-"""About how many alerts the stream of a ward keeps; all others are in Kafka."""
 PER_CALL = 64
 """Alerts in one call of the script, which holds up every other client of Redis meanwhile."""
 REFUSALS = (ResponseError, AuthenticationError)
 """Answers of a Redis that is there, and will refuse the same call again."""
-WARDS = "wards"
+SERVICE_TOPIC = "ecg.alerts.v1"
+"""The source of an alert that a service raised of itself: no input gave it."""
 RISK_LEVEL = "risk_level"
 
 
@@ -63,6 +66,7 @@ class Head(msgspec.Struct, frozen=True):
     ordinal: int
     source: Source
     risk: msgspec.Raw = msgspec.Raw(b"null")
+    chain: str = ""
 
     @property
     def place(self) -> Place:
@@ -74,6 +78,11 @@ class Head(msgspec.Struct, frozen=True):
         """Whether the alarm stands on the board after this alert."""
         return self.presence != "off" and self.condition != RISK_LEVEL
 
+    @property
+    def is_service(self) -> bool:
+        """Whether a service of Vigil raised it of itself."""
+        return self.source.topic == SERVICE_TOPIC
+
 
 class Entry(NamedTuple):
     """One record of the alert topic: its offset, what the store goes by, and the alert's own bytes."""
@@ -84,11 +93,16 @@ class Entry(NamedTuple):
 
 
 class Wrote(NamedTuple):
-    """What became of a call: alerts written and fenced off, and those fenced off whose bytes had changed."""
+    """What became of a call, by offset in the alert topic: alerts written, and those that were there already.
 
-    written: int = 0
-    fenced: int = 0
-    conflicts: int = 0
+    `conflicts` came again with other bytes, and are among the fenced; `forks` name the same alert before them as
+    another one does.
+    """
+
+    written: tuple[int, ...] = ()
+    fenced: tuple[int, ...] = ()
+    conflicts: tuple[int, ...] = ()
+    forks: tuple[int, ...] = ()
 
 
 class BehindError(Exception):
@@ -124,21 +138,6 @@ async def reached(url: str) -> AsyncGenerator[Redis]:
         yield redis
 
 
-def stream_key(ward: str) -> str:
-    """Return the key of a ward's stream of alerts."""
-    return f"alerts:{{{ward}}}"
-
-
-def bed_key(ward: str, bed: str) -> str:
-    """Return the key of a bed's newest state."""
-    return f"bed:{{{ward}}}:{bed}"
-
-
-def beds_key(ward: str) -> str:
-    """Return the key of the names of a ward's beds."""
-    return f"beds:{{{ward}}}"
-
-
 class Store:
     """The writing side of the wards' Redis.
 
@@ -146,13 +145,10 @@ class Store:
     ----------
     redis : redis.asyncio.Redis
         A client that decodes nothing.
-    kept : int
-        About how many alerts each stream keeps.
     """
 
-    def __init__(self, redis: Redis, kept: int = KEPT) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._kept = kept
         self._source = Path(__file__).with_name("store.lua").read_text()
         self._sha = ""
         self._expected: dict[str, int] = {}
@@ -165,7 +161,7 @@ class Store:
         self._known = set()
         self._expected = {}
         for ward in wards:
-            self._expected[ward] = int(await self._redis.get(_position_key(ward)) or 0)
+            self._expected[ward] = int(await self._redis.get(position_key(ward)) or 0)
         return min(self._expected.values(), default=0)
 
     @property
@@ -192,6 +188,8 @@ class Store:
             by_ward.setdefault(entry.head.ward, []).append(entry)
         if new := by_ward.keys() - self._expected.keys():
             await answer(self._redis.sadd(WARDS, *sorted(new)))
+        if services := {entry.head.bed for entry in entries if entry.head.is_service}:
+            await answer(self._redis.sadd(SERVICES, *sorted(services)))
         calls = [call for ward, its in by_ward.items() for call in self._calls(ward, its, end)]
         answers = await self._run(calls)
         return self._settle([call[0] for call in calls], answers, dict.fromkeys(by_ward, end))
@@ -202,11 +200,9 @@ class Store:
         expected, calls = self._expected.get(ward, 0), []
         for chunk in chunks:
             after = end if chunk is chunks[-1] else chunk[-1].offset + 1
-            keys = [stream_key(ward), f"fence:{{{ward}}}", _position_key(ward), beds_key(ward)]
+            keys = [stream_key(ward), fence_key(ward), position_key(ward), beds_key(ward)]
             keys += [bed_key(ward, entry.head.bed) for entry in chunk]
-            calls.append(
-                (ward, keys, [expected, after, self._kept, *(a for entry in chunk for a in _arguments(entry))])
-            )
+            calls.append((ward, keys, [expected, after, *(a for entry in chunk for a in _arguments(entry))]))
             expected = max(expected, after)
         return calls
 
@@ -231,13 +227,13 @@ class Store:
             if status == b"behind":
                 behind[ward] = min(int(rest[0]), behind.get(ward, int(rest[0])))
             else:
-                wrote.append(Wrote(*rest))
+                wrote.append(Wrote(*map(tuple, rest)))
         for ward, position in positions.items():
             self._expected[ward] = behind.get(ward, max(position, self._expected.get(ward, 0)))
         if behind:
             self._known.clear()
             raise BehindError(behind)
-        return Wrote(*map(sum, zip(*wrote, strict=True))) if wrote else Wrote()
+        return Wrote(*(tuple(sorted(at for its in column for at in its)) for column in zip(*wrote, strict=True)))
 
     async def remember_wards(self) -> None:
         """Write the set of wards again, after Redis lost some of it."""
@@ -267,6 +263,19 @@ class Store:
             await self._redis.delete(key)
             await answer(self._redis.srem(beds_key(place.ward), place.bed))
             self._known.discard(place)
+
+    async def raised(self, name: str) -> list[bytes]:
+        """Return the alerts that a service of this name raised of itself, those that show and its last, as they are."""
+        fields = await answer(self._redis.hgetall(bed_key(UNASSIGNED, name)))
+        found = [value for field, value in fields.items() if field.startswith(b"on:")]
+        if latest := fields.get(b"latest"):
+            entries = await answer(self._redis.xrange(stream_key(UNASSIGNED), latest, latest))
+            found += [entry[b"alert"] for _, entry in entries]
+        return found
+
+    async def trim(self) -> list[Trimmed]:
+        """Shorten the streams of all wards that have grown too long."""
+        return [await trim(self._redis, ward) for ward in sorted(self._expected)]
 
     async def places(self) -> dict[str, Place]:
         """Return where each device that some bed shows is."""
@@ -301,10 +310,6 @@ def _device_of(field: str) -> str | None:
     return parts[2] if parts else None
 
 
-def _position_key(ward: str) -> str:
-    return f"position:{{{ward}}}"
-
-
 def _arguments(entry: Entry) -> Iterable[Any]:
     head = entry.head
     risk = bytes(head.risk)
@@ -322,6 +327,7 @@ def _arguments(entry: Entry) -> Iterable[Any]:
         "1" if head.shows else "0",
         b"" if risk == b"null" else risk,
         entry.value,
+        head.chain,
     )
 
 

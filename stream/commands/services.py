@@ -53,11 +53,13 @@ def worker(
 
 
 @app.command()
-def publisher() -> None:
+def publisher(
+    name: Annotated[str, typer.Option(help="Name of this publisher; each has its own.")] = "publisher",
+) -> None:
     """Carry alerts and vitals from Kafka to the wards' Redis."""
     from stream.publish import run_publisher
 
-    raise SystemExit(run_publisher(served()))
+    raise SystemExit(run_publisher(served(), name))
 
 
 @app.command()

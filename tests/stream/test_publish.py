@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.alert import Vitals, encode
-from stream.publish import Places, Seen
+from stream.publish_vitals import Places, Seen
 from stream.store import Place
 
 PLACES = [Place("icu", "1"), Place("icu", "2"), Place("ccu", "1")]

@@ -16,7 +16,19 @@ from redis.asyncio import Redis
 from ecg.alert import Presence, Source
 from stream.child import Service
 from stream.embedded import start_redis
-from stream.store import PER_CALL, BehindError, ConflictError, Entry, Head, Place, Store, Wrote, answer, connect
+from stream.store import (
+    PER_CALL,
+    SERVICES,
+    BehindError,
+    ConflictError,
+    Entry,
+    Head,
+    Place,
+    Store,
+    Wrote,
+    answer,
+    connect,
+)
 
 pytestmark = pytest.mark.system
 Dump = dict[str, Any]
@@ -100,7 +112,7 @@ def ids(held: Dump, ward: str = "icu") -> list[tuple[str, str]]:
 def test_an_alert_stands_at_its_offset_in_the_alert_topic(run) -> None:
     async def story(redis: Redis) -> Dump:
         store = await opened(redis)
-        assert await store.put([entry(0, 10), entry(7, 12)], 8) == Wrote(2, 0, 0)
+        assert await store.put([entry(0, 10), entry(7, 12)], 8) == Wrote((0, 7))
         assert await store.open() == 8
         return await dump(redis)
 
@@ -113,11 +125,11 @@ def test_delivered_again_and_emitted_again_change_nothing(run) -> None:
         first = [entry(0, 10), entry(1, 10, ordinal=1), entry(2, 12)]
         await store.put(first, 3)
         before = await dump(redis)
-        assert await store.put(first, 3) == Wrote(0, 3, 0)
+        assert await store.put(first, 3) == Wrote((), (0, 1, 2))
         again = [entry(3, 10), entry(4, 10, ordinal=1), entry(5, 12)]
-        assert await store.put(again, 6) == Wrote(0, 3, 0)
+        assert await store.put(again, 6) == Wrote((), (3, 4, 5))
         assert await dump(redis) == before
-        assert await store.put([entry(6, 13)], 7) == Wrote(1, 0, 0)
+        assert await store.put([entry(6, 13)], 7) == Wrote((6,))
 
     run(story)
 
@@ -126,7 +138,7 @@ def test_the_fence_of_a_device_does_not_hold_up_another(run) -> None:
     async def story(redis: Redis) -> None:
         store = await opened(redis)
         await store.put([entry(0, 100, "a")], 1)
-        assert await store.put([entry(1, 5, "b")], 2) == Wrote(1, 0, 0)
+        assert await store.put([entry(1, 5, "b")], 2) == Wrote((1,))
 
     run(story)
 
@@ -135,7 +147,7 @@ def test_more_alerts_than_one_call_takes_keep_their_order(run) -> None:
     async def story(redis: Redis) -> Dump:
         store = await opened(redis)
         many = [entry(at, at) for at in range(3 * PER_CALL + 5)]
-        assert await store.put(many, len(many)) == Wrote(len(many), 0, 0)
+        assert await store.put(many, len(many)) == Wrote(tuple(range(len(many))))
         return await dump(redis)
 
     assert [name for name, _ in ids(run(story))] == [f"{at}-1" for at in range(3 * PER_CALL + 5)]
@@ -148,7 +160,7 @@ def test_a_device_that_changes_its_ward_is_fenced_in_both(run) -> None:
         store = await opened(redis)
         await store.put(moved, 3)
         again = [item._replace(offset=item.offset + 3) for item in moved]
-        assert await store.put(again, 6) == Wrote(0, 3, 0)
+        assert await store.put(again, 6) == Wrote((), (3, 4, 5))
         return await dump(redis)
 
     held = run(story)
@@ -227,9 +239,9 @@ def test_a_second_publisher_that_is_behind_does_not_disturb_the_first(run) -> No
         ahead, behind = await opened(redis), await opened(redis)
         log = [entry(at, at) for at in range(4)]
         await ahead.put(log, 4)
-        assert await behind.put(log[:2], 2) == Wrote(0, 2, 0)
-        assert await ahead.put([entry(4, 4)], 5) == Wrote(1, 0, 0)
-        assert await behind.put([*log[2:], entry(4, 4)], 5) == Wrote(0, 3, 0)
+        assert await behind.put(log[:2], 2) == Wrote((), (0, 1))
+        assert await ahead.put([entry(4, 4)], 5) == Wrote((4,))
+        assert await behind.put([*log[2:], entry(4, 4)], 5) == Wrote((), (2, 3, 4))
 
     run(story)
 
@@ -237,10 +249,79 @@ def test_a_second_publisher_that_is_behind_does_not_disturb_the_first(run) -> No
 def test_an_alert_that_comes_again_with_other_bytes_is_a_conflict(run) -> None:
     async def story(redis: Redis) -> None:
         store = await opened(redis)
-        await store.put([entry(0, 1)], 1)
-        assert await store.put([entry(1, 1, more="altered")], 2) == Wrote(0, 1, 1)
+        await store.put([entry(0, 1), entry(1, 2)], 2)
+        before = await dump(redis)
+        assert await store.put([entry(2, 1, more="altered")], 3) == Wrote((), (2,), (2,))
+        later = entry(3, 9, more="derived from a later input")
+        same = later._replace(head=msgspec.structs.replace(later.head, id="monitor-1-2-0"))
+        assert await store.put([same], 4) == Wrote((), (3,), (3,))
+        assert await dump(redis) == before, "the stored alert stays as it was"
 
     run(story)
+
+
+def test_an_alert_that_another_derivation_puts_among_those_that_are_there_is_a_conflict(run) -> None:
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        await store.put([entry(0, 1), entry(1, 5)], 2)
+        assert await store.put([entry(2, 3)], 3) == Wrote((), (2,), (2,))
+
+    run(story)
+
+
+def test_what_is_older_than_the_fence_remembers_is_dropped_without_a_word(run) -> None:
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        await store.put([entry(at, at) for at in range(200)], 200)
+        assert len((await fields_of(redis, "fence:{icu}"))[b"monitor-1"]) <= 2400
+        assert await store.put([entry(200, 0), entry(201, 199)], 202) == Wrote((), (200, 201))
+        assert await store.put([entry(202, 0, more="altered")], 203) == Wrote((), (202,))
+
+    run(story)
+
+
+def behind(item: Entry, chain: str) -> Entry:
+    return item._replace(head=msgspec.structs.replace(item.head, chain=chain))
+
+
+def test_two_alerts_behind_the_same_one_are_a_fork_and_the_newer_one_still_reaches_the_ward(run) -> None:
+    async def story(redis: Redis) -> Dump:
+        store = await opened(redis)
+        await store.put([behind(entry(0, 1), ""), behind(entry(1, 2), "a"), behind(entry(2, 3), "b")], 3)
+        assert await store.put([behind(entry(3, 4), "a")], 4) == Wrote((3,), forks=(3,))
+        assert await store.put([behind(entry(4, 2, ordinal=1), "a")], 5) == Wrote((), (4,), forks=(4,))
+        assert await store.put([behind(entry(5, 3), "b")], 6) == Wrote((), (5,))
+        return await dump(redis)
+
+    assert [name for name, _ in ids(run(story))] == ["0-1", "1-1", "2-1", "3-1"]
+
+
+def test_a_chain_that_begins_anew_is_no_fork(run) -> None:
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        assert await store.put([behind(entry(0, 1), ""), behind(entry(1, 2), "")], 2) == Wrote((0, 1))
+
+    run(story)
+
+
+def test_alerts_that_a_service_raised_of_itself_are_found_again(run) -> None:
+    def own(item: Entry) -> Entry:
+        source = msgspec.structs.replace(item.head.source, topic="ecg.alerts.v1")
+        return item._replace(head=msgspec.structs.replace(item.head, source=source))
+
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        place = {"ward": "unassigned", "bed": "publisher"}
+        items = [own(entry(at, at, "vigil:publisher", condition=c, presence=p, **place)) for at, c, p in SHOWN]
+        await store.put(items, 3)
+        assert set(await store.raised("publisher")) == {items[0].value, items[2].value}
+        assert await store.raised("another") == []
+        assert await answer(redis.smembers(SERVICES)) == {b"publisher"}
+
+    run(story)
+
+
+SHOWN: list[tuple[int, str, Presence]] = [(0, "chain_fork", "on"), (1, "store_down", "on"), (2, "store_down", "off")]
 
 
 def test_a_stream_ahead_of_its_fence_is_not_written_to(run) -> None:
@@ -262,7 +343,7 @@ def test_a_script_that_redis_forgot_is_loaded_again(run) -> None:
         store = await opened(redis)
         await store.put([entry(0, 1)], 1)
         await redis.script_flush()
-        assert await store.put([entry(1, 2)], 2) == Wrote(1, 0, 0)
+        assert await store.put([entry(1, 2)], 2) == Wrote((1,))
 
     run(story)
 

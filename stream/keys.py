@@ -1,0 +1,33 @@
+"""The keys under which wards find what they read in Redis; those of one ward share a hash tag."""
+
+from __future__ import annotations
+
+from ecg.alarm import UNASSIGNED
+
+WARDS = "wards"
+SERVICES = f"services:{{{UNASSIGNED}}}"
+
+
+def stream_key(ward: str) -> str:
+    """Return the key of a ward's stream of alerts."""
+    return f"alerts:{{{ward}}}"
+
+
+def bed_key(ward: str, bed: str) -> str:
+    """Return the key of a bed's newest state."""
+    return f"bed:{{{ward}}}:{bed}"
+
+
+def beds_key(ward: str) -> str:
+    """Return the key of the names of a ward's beds."""
+    return f"beds:{{{ward}}}"
+
+
+def fence_key(ward: str) -> str:
+    """Return the key of what the fence of a ward knows of each device."""
+    return f"fence:{{{ward}}}"
+
+
+def position_key(ward: str) -> str:
+    """Return the key of the next offset of the alert topic for a ward."""
+    return f"position:{{{ward}}}"
