@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.beat_weights import Weights
+from ecg.rows import Spans
 
 MAX_LEADS = 12
 SHAPE_LEADS = 3
@@ -145,6 +147,18 @@ BED = np.dtype(
         ("of_" + _sources(), "i1"),
     ]
 )
+
+
+@lru_cache(maxsize=256)
+def spans(leads: int, seen: int) -> Spans:
+    """Return what of a bed's row may differ from `first_state`, for so many leads and a bit for each template seen."""
+    at = {name: BED.fields[name][1] for name in BED.names}  # pyright: ignore
+    shapes = min(leads, SHAPE_LEADS)
+    head = at["ring"] + 4 * RING * shapes
+    lead = (at["lead"], at["lead"] + leads * LEAD.itemsize)
+    used = TEMPLATE.itemsize - 4 * POINTS * (SHAPE_LEADS - shapes)
+    first = [at["template"] + k * TEMPLATE.itemsize for k in range(TEMPLATES) if seen >> k & 1]
+    return ((0, head), lead, *((begin, begin + used) for begin in first))
 
 
 def first_state() -> NDArray[np.void]:

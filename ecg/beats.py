@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.beat_detect import NO_LOG, detect
-from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
+from ecg.beat_state import BEAT, MAX_LEADS, TEMPLATES, Rules, first_state, spans
 from ecg.beat_weights import in_force
 from ecg.rows import Rows
 
@@ -74,10 +74,14 @@ class Beats:
             detect(self.rows.state, rows, x, used, count, self.rules, found, n_found, NO_LOG)
         return [beats[:n].copy() for beats, n in zip(found, n_found, strict=True)]
 
-    def snapshot(self, row: int) -> bytes:
-        """Return a bed's state as bytes."""
-        return self.rows.snapshot(row)
+    def snapshot(self, row: int, leads: int = MAX_LEADS) -> bytes:
+        """Return the state of a bed of so many leads as bytes, without the room for others, and for shapes unseen."""
+        leads = min(leads, MAX_LEADS)
+        seen = sum(1 << k for k, count in enumerate(self.rows.state["template"]["count"][row].tolist()) if count)
+        return bytes((leads, seen)) + self.rows.snapshot(row, spans(leads, seen))
 
     def restore(self, row: int, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises ValueError where it is of another layout."""
-        self.rows.restore(row, kept)
+        if len(kept) < 2 or kept[0] > MAX_LEADS or kept[1] >= 1 << TEMPLATES:
+            raise ValueError(f"a bed must begin with its leads and shapes, got {kept[:2]!r}")
+        self.rows.restore(row, kept[2:], spans(kept[0], kept[1]))

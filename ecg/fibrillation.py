@@ -6,11 +6,13 @@ a lead denies it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.rows import Rows
+from ecg.rows import Rows, Spans
 from ecg.wave import DENIED, FEATURES, FLOOR, SAMPLES, extent, in_force, log_odds, period
 
 GRID = 100
@@ -48,6 +50,18 @@ _STILL = -2.0
 """Log-odds of a lead that stood still for a second: a wave that stopped, or slow beats."""
 
 
+_BED = np.dtype(
+    [
+        ("seen", "i8"),
+        ("leads", "i8"),
+        ("held", "f4", (MAX_LEADS,)),
+        ("first", "f4", (MAX_LEADS,)),
+        ("missing", "i2", (MAX_LEADS, _BLOCKS)),
+        ("recent", "f4", (MAX_LEADS, SAMPLES)),
+    ]
+)
+
+
 class Fibrillation:
     """Judges many beds' clean leads at 250 Hz every `GRID` samples, a row a bed.
 
@@ -67,17 +81,7 @@ class Fibrillation:
     """
 
     def __init__(self) -> None:
-        layout = np.dtype(
-            [
-                ("seen", "i8"),
-                ("leads", "i8"),
-                ("held", "f4", (MAX_LEADS,)),
-                ("first", "f4", (MAX_LEADS,)),
-                ("missing", "i2", (MAX_LEADS, _BLOCKS)),
-                ("recent", "f4", (MAX_LEADS, SAMPLES)),
-            ]
-        )
-        initial = np.zeros((), dtype=layout)
+        initial = np.zeros((), dtype=_BED)
         initial["missing"] = GRID
         self.rows = Rows(initial)
 
@@ -114,12 +118,63 @@ class Fibrillation:
         return [found[i, : made[i]] for i in range(len(rows))]
 
     def snapshot(self, row: int) -> bytes:
-        """Return a bed's state as bytes."""
-        return self.rows.snapshot(row)
+        """Return a bed's state as bytes; of its samples only those that `restore` could not tell from the last ones."""
+        state = self.rows.state
+        leads, first = int(state["leads"][row]), _first_needed(int(state["seen"][row]))
+        whole = first > 0 and bool(state["missing"][row, :leads, first // GRID % _BLOCKS].any())
+        return bytes((leads, whole)) + self.rows.snapshot(row, _spans(leads, whole))
 
-    def restore(self, row: int, kept: bytes) -> None:
-        """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
-        self.rows.restore(row, kept)
+    def restore(self, row: int, kept: bytes, clean: NDArray[np.float32]) -> None:
+        """Put back what `snapshot` returned.
+
+        Parameters
+        ----------
+        row : int
+        kept : bytes
+        clean : ndarray of float32, shape (n_leads, n)
+            The last `WINDOW` samples, or more, that the bed was fed; all of them where there were not as many.
+
+        Raises
+        ------
+        ValueError
+            If it is of another layout, or samples are lacking.
+        """
+        if len(kept) < 2 or kept[0] > MAX_LEADS or kept[1] > 1:
+            raise ValueError(f"a bed must hold its leads and whether it is whole, got {kept[:2]!r}")
+        self.rows.restore(row, kept[2:], _spans(kept[0], bool(kept[1])))
+        if not kept[1]:
+            self._take_again(row, clean)
+
+    def _take_again(self, row: int, clean: NDArray[np.float32]) -> None:
+        """Fill a row's rings as `_take` does, from a block's beginning at which all leads are there, or the first."""
+        state = self.rows.state
+        leads, seen = int(state["leads"][row]), int(state["seen"][row])
+        first = _first_needed(seen)
+        if len(clean) < leads or clean.shape[1] < seen - first:
+            raise ValueError(f"samples must be at least {leads} x {seen - first}, got {clean.shape}")
+        x = clean[:leads, clean.shape[1] - (seen - first) :]
+        there = np.isfinite(x)
+        last = np.maximum.accumulate(np.where(there, np.arange(x.shape[1]), -1), axis=1)
+        held = np.where(last >= 0, np.take_along_axis(x, np.maximum(last, 0), axis=1), np.float32(0))
+        pairs = x.shape[1] // 2
+        halves = np.float32(0.5) * (held[:, 0 : 2 * pairs : 2] + held[:, 1 : 2 * pairs : 2])
+        state["recent"][row, :leads, (first // 2 + np.arange(pairs)) % SAMPLES] = halves.T
+        begins = np.arange(0, x.shape[1], GRID)
+        lacking = np.add.reduceat(~there, begins, axis=1, dtype=np.int16) if len(begins) else there[:, :0]
+        state["missing"][row, :leads, (first // GRID + np.arange(len(begins))) % _BLOCKS] = lacking.T
+
+
+def _first_needed(seen: int) -> int:
+    """Return the first sample that the judgement after `seen` samples may look back on: a block begins there."""
+    return max(0, -(-seen // GRID) - _BLOCKS) * GRID
+
+
+@lru_cache(maxsize=64)
+def _spans(leads: int, whole: bool) -> Spans:
+    """Return what of a row is kept of so many leads: without their samples unless `whole`."""
+    sizes = {"held": 4, "first": 4} | ({"missing": 2 * _BLOCKS, "recent": 4 * SAMPLES} if whole else {})
+    at = {name: _BED.fields[name][1] for name in sizes}  # pyright: ignore
+    return ((0, at["held"]), *((at[name], at[name] + size * leads) for name, size in sizes.items()))
 
 
 @njit(cache=True)

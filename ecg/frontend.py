@@ -65,6 +65,9 @@ class _Kept(msgspec.Struct, array_like=True):
     fibrillation: bytes
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class FrontEnd:
     """Resampling, denoising, quality, beats and fibrillation of many beds, a row a bed and a row a lead."""
 
@@ -78,9 +81,8 @@ class FrontEnd:
 
     def open(self, rate_hz: float, n_leads: int) -> int:
         """Give a bed its rows, as before its first sample, and return its number."""
-        bed = self._take_bed()
-        layout = self._layouts[bed] = _Layout(rate_hz, tuple(self._take_stream() for _ in range(n_leads)))
-        for stream in layout.streams:
+        bed = self._place(rate_hz, n_leads)
+        for stream in self._layouts[bed].streams:
             self._resampler.reset(stream, rate_hz)
             self._denoiser.reset(stream)
             self._quality.reset(stream)
@@ -122,21 +124,22 @@ class FrontEnd:
                 [self._resampler.snapshot(s) for s in streams],
                 [self._denoiser.snapshot(s) for s in streams],
                 [self._quality.snapshot(s) for s in streams],
-                self._beats.snapshot(bed),
+                self._beats.snapshot(bed, len(streams)),
                 self._fibrillation.snapshot(bed),
             )
         )
 
-    def restore(self, kept: bytes) -> int:
-        """Open a bed with the rows that `snapshot` returned."""
-        state = msgspec.msgpack.decode(kept, type=_Kept)
-        bed = self.open(state.rate_hz, len(state.resampler))
-        for at, stream in enumerate(self._layouts[bed].streams):
+    def restore(self, kept: bytes, clean: Signal) -> int:
+        """Open a bed with the rows that `snapshot` returned; `clean` are its last clean samples (`Windows.last`)."""
+        state = _decoder.decode(kept)
+        bed = self._place(state.rate_hz, len(state.resampler))
+        streams = self._layouts[bed].streams
+        for at, stream in enumerate(streams):
             self._resampler.restore(stream, state.resampler[at])
-            self._denoiser.restore(stream, state.denoiser[at])
             self._quality.restore(stream, state.quality[at])
+        self._denoiser.restore_all(streams, state.denoiser)
         self._beats.restore(bed, state.beats)
-        self._fibrillation.restore(bed, state.fibrillation)
+        self._fibrillation.restore(bed, state.fibrillation, clean)
         return bed
 
     def _resample(self, chunks: Sequence[Chunk]) -> list[Signal]:
@@ -193,6 +196,11 @@ class FrontEnd:
         for i, signal in enumerate(clean):
             x[i, : leads[i], : count[i]] = signal
         return stage.feed(np.array([chunk.bed for chunk in chunks], np.int64), x, leads, count)
+
+    def _place(self, rate_hz: float, n_leads: int) -> int:
+        bed = self._take_bed()
+        self._layouts[bed] = _Layout(rate_hz, tuple(self._take_stream() for _ in range(n_leads)))
+        return bed
 
     def _take_bed(self) -> int:
         if self._free_beds:

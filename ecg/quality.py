@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ecg.resample import ANALYSIS_HZ
-from ecg.rows import Rows
+from ecg.rows import Rows, Spans
 
 
 class Verdict(IntEnum):
@@ -51,6 +51,9 @@ _PARTS = 10
 _RANK = 3
 _RAIL_RUN = 8
 
+_STREAM = np.dtype([("seen", "i8"), ("off", "i8"), ("second", "f4", (_N,))])
+_HEAD = 16
+
 
 class Quality:
     """Verdicts on the seconds of many leads, a row a stream.
@@ -65,19 +68,19 @@ class Quality:
     """
 
     def __init__(self) -> None:
-        self.rows = Rows(np.zeros((), dtype=[("seen", "i8"), ("off", "i8"), ("second", "f4", (_N,))]))
+        self.rows = Rows(np.zeros((), dtype=_STREAM))
 
     def reset(self, row: int) -> None:
         """Start a stream in a row; its first sample begins second 0."""
         self.rows.reset(row)
 
     def snapshot(self, row: int) -> bytes:
-        """Return the state of a stream."""
-        return self.rows.snapshot(row)
+        """Return the state of a stream: of its samples those of the second that has not ended."""
+        return self.rows.snapshot(row, _spans(int(self.rows.state["seen"][row]) % _N))
 
     def restore(self, row: int, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
-        self.rows.restore(row, kept)
+        self.rows.restore(row, kept, _spans(min(_N, max(0, len(kept) - _HEAD) // 4)))
 
     def feed(
         self,
@@ -117,6 +120,10 @@ class Quality:
             [(start + k, Verdict(code)) for k, code in enumerate(own[:n])]
             for start, own, n in zip(first.tolist(), codes.tolist(), done.tolist(), strict=True)
         ]
+
+
+def _spans(samples: int) -> Spans:
+    return ((0, _HEAD + 4 * samples),)
 
 
 @njit(cache=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.rows import Rows
+from ecg.rows import Rows, Spans
 
 ANALYSIS_HZ = 250
 """Rate of all signals after the resampler."""
@@ -27,6 +27,17 @@ _RIPPLE_DB = 60.0
 _MAX_PHASES = 2000
 _MAX_HISTORY = 96
 _LEAST_WEIGHT = np.float32(0.2)
+
+_ADVANCE = np.dtype("i8")
+_STREAM = np.dtype(
+    [
+        ("advance", _ADVANCE),
+        ("divisor", _ADVANCE),
+        ("seen", "i8"),
+        ("made", "i8"),
+        ("recent", "f4", (_MAX_HISTORY,)),
+    ]
+)
 
 
 class _Plan(NamedTuple):
@@ -57,16 +68,7 @@ class Resampler:
     """
 
     def __init__(self) -> None:
-        layout = np.dtype(
-            [
-                ("advance", "i8"),
-                ("divisor", "i8"),
-                ("seen", "i8"),
-                ("made", "i8"),
-                ("recent", "f4", (_MAX_HISTORY,)),
-            ]
-        )
-        initial = np.zeros((), dtype=layout)
+        initial = np.zeros((), dtype=_STREAM)
         initial["recent"] = np.nan
         self.rows = Rows(initial)
 
@@ -133,16 +135,19 @@ class Resampler:
         return max(0, -((plan.half - n_inputs) * plan.divisor // plan.advance))
 
     def snapshot(self, row: int) -> bytes:
-        """Return the state of a stream, its rate included."""
-        return self.rows.snapshot(row)
+        """Return the state of a stream, its rate included, and no more samples than further outputs need."""
+        return self.rows.snapshot(row, _spans(self._plan_of(row)))
 
     def restore(self, row: int, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
-        self.rows.restore(row, kept)
+        if len(kept) < 2 * _ADVANCE.itemsize:
+            raise ValueError(f"a row must hold {2 * _ADVANCE.itemsize} bytes and more, got {len(kept)}")
+        advance, divisor = np.frombuffer(kept, _ADVANCE, 2).tolist()
+        self.rows.restore(row, kept, _spans(_plan(ANALYSIS_HZ * advance / max(divisor, 1))))
 
     def _plan_of(self, row: int) -> _Plan:
-        state = self.rows.state[row]
-        return _design(int(state["advance"]), int(state["divisor"]))
+        state = self.rows.state
+        return _design(int(state["advance"][row]), int(state["divisor"][row]))
 
     def _run(
         self,
@@ -167,6 +172,14 @@ class Resampler:
         return m
 
 
+def _spans(plan: _Plan) -> Spans:
+    """Return what of a stream's row is needed: an output looks back on less than twice half the filter."""
+    needed = 0 if plan.advance == plan.divisor else 2 * plan.half - 1
+    head = _STREAM.itemsize - 4 * _MAX_HISTORY
+    return (0, head), (_STREAM.itemsize - 4 * needed, _STREAM.itemsize)
+
+
+@lru_cache(maxsize=256)
 def _plan(rate_hz: float) -> _Plan:
     low, high = RATE_LIMITS_HZ
     if not low <= rate_hz <= high:

@@ -50,7 +50,7 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     amplitude_mv: float
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, array_like=True):
     """What is remembered of a bed; positions are samples of the session, -1 where there is none.
 
     `sure_at` is the last beat that was not doubtful, `normal_mv` the size of the normal ones; `intervals` are the last

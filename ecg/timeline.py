@@ -77,7 +77,7 @@ class Piece(NamedTuple):
     notes: tuple[Note, ...]
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, array_like=True):
     """Where a device's timeline stands.
 
     `index` numbers the next sample of the stretch, `origin_ns` is the event time of its sample 0, and `clock_ns` what
@@ -102,7 +102,27 @@ class State(msgspec.Struct):
     late: int = 0
 
 
-_decoder = msgspec.msgpack.Decoder(State)
+class _Held(msgspec.Struct, array_like=True):
+    """A frame that waits, without what all of them share; `leads` is the place of its leads in `_Kept.leads`."""
+
+    seq: int
+    t0_ns: int
+    rate_hz: float
+    leads: int
+    counts: bytes
+    lead_off: tuple[tuple[int, int, int], ...]
+    pacer: tuple[int, ...]
+    last: bool
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    state: State
+    device: str
+    leads: list[tuple[Lead, ...]]
+    held: list[_Held]
+
+
+_decoder = msgspec.msgpack.Decoder(_Kept)
 
 
 class Timeline:
@@ -151,11 +171,24 @@ class Timeline:
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""
-        return msgspec.msgpack.encode(self.state)
+        frames = self.state.held
+        leads = list(dict.fromkeys(frame.leads for frame in frames))
+        held = [
+            _Held(f.seq, f.t0_ns, f.rate_hz, leads.index(f.leads), f.counts, f.lead_off, f.pacer, f.last)
+            for f in frames
+        ]
+        state = msgspec.structs.replace(self.state, held=[])
+        return msgspec.msgpack.encode(_Kept(state, frames[0].device if frames else "", leads, held))
 
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
-        self.state = _decoder.decode(kept)
+        state, device, leads, held = msgspec.structs.astuple(_decoder.decode(kept))
+        session = state.session
+        state.held = [
+            Frame(device, session, f.seq, f.t0_ns, f.rate_hz, leads[f.leads], f.counts, f.lead_off, f.pacer, f.last)
+            for f in held
+        ]
+        self.state = state
 
     @property
     def useless(self) -> int:

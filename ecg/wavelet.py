@@ -8,6 +8,7 @@ coefficient is one sum of fixed terms in a fixed order: the result is the same t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,19 +109,51 @@ class Denoiser:
         initial["whole"] = -1
         initial["memory"][: self.delay] = np.nan
         wander.clear(initial["memory"][at[-2] :])
+        self._initial = initial
         self.rows = Rows(initial)
+        self._analysis, synthesis = _needed(self._plan)
+        rest = [(0, self.delay), *synthesis, (int(at[5]), layout.itemsize // 4)]
+        self._shorter = [(4 * first, 4 * end) for first, end in rest]
+        self._spans = [*self._shorter, *((4 * first, 4 * end) for first, end in self._analysis)]
 
     def reset(self, row: int) -> None:
         """Start a stream in a row."""
         self.rows.reset(row)
 
     def snapshot(self, row: int) -> bytes:
-        """Return the state of a stream."""
-        return self.rows.snapshot(row)
+        """Return the state of a stream; without the transform's first half where its last samples give that again."""
+        again = self.rows.state["memory"][row, 0] == self.rows.state["memory"][row, 0]
+        return self.rows.snapshot(row, self._shorter if again else self._spans)
 
     def restore(self, row: int, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
-        self.rows.restore(row, kept)
+        self.restore_all([row], [kept])
+
+    def restore_all(self, rows: Sequence[int], kept: Sequence[bytes]) -> None:
+        """Put several streams back at once; see `restore`."""
+        shorter = sum(end - first for first, end in self._shorter)
+        lacking = []
+        for row, held in zip(rows, kept, strict=True):
+            again = len(held) == shorter
+            self.rows.restore(row, held, self._shorter if again else self._spans)
+            if again:
+                lacking.append(row)
+        if lacking:
+            self._transform_again(lacking)
+
+    def _transform_again(self, rows: Sequence[int]) -> None:
+        """Give streams what the last `delay` samples come to in the transform's first half: it looks back no further.
+
+        The first of these samples is there, so that what was held before it does not matter.
+        """
+        scratch = Rows(self._initial)
+        for k in range(len(rows)):
+            scratch.reset(k)
+        memory = self.rows.state["memory"]
+        recent = memory[rows, : self.delay]
+        self._run(scratch, np.arange(len(rows)), recent, np.full(len(rows), self.delay))
+        for first, end in self._analysis:
+            memory[rows, first:end] = scratch.state["memory"][: len(rows), first:end]
 
     def feed(
         self, rows: NDArray[np.int64], x: NDArray[np.float32], count: NDArray[np.int64]
@@ -143,11 +176,16 @@ class Denoiser:
         m : ndarray of int64, shape (n,)
             Samples returned of each stream.
         """
+        return self._run(self.rows, rows, x, count)
+
+    def _run(
+        self, table: Rows, rows: NDArray[np.int64], x: NDArray[np.float32], count: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         x = np.ascontiguousarray(x, dtype=np.float32)
         y = np.full((len(rows), int(count.max(initial=0))), np.nan, dtype=np.float32)
         m = np.zeros(len(rows), dtype=np.int64)
         if y.size:
-            state = self.rows.state
+            state = table.state
             memory = state.view(np.float32).reshape(len(state), -1)
             counters = (state["seen"], state["whole"], state["blocks"])
             base = np.zeros(y.shape, dtype=np.float32)
@@ -193,6 +231,21 @@ def _design(config: Denoising) -> Plan:
         delay=config.delay,
         extra=wander.floats(config.delay),
     )
+
+
+def _needed(plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return what of a stream's memory each half of the transform looks back on: (first, end) numbers of it.
+
+    All levels have the room of the widest.
+    """
+    at = sections(plan)
+    levels, taps = plan.strength.shape[0], plan.analysis.shape[1]
+    room = int(at[2] - at[1]) // levels
+    ends = [[int(at[part]) + (j + 1) * room for j in range(levels)] for part in (1, 2, 3)]
+    tails = [[(end - (taps - 1) * 2**j, end) for j, end in enumerate(part)] for part in ends]
+    waiting = [int(at[4]) + (j + 1) * int(plan.late[0]) for j in range(levels)]
+    details = [(end - int(late), end) for end, late in zip(waiting, plan.late, strict=True)]
+    return [*tails[0], *details], [*tails[1], *tails[2]]
 
 
 def _centre(analysis: NDArray[np.float64], level: int) -> float:

@@ -29,10 +29,10 @@ class Window(NamedTuple):
         return np.isnan(self.mv)
 
 
-class _Kept(msgspec.Struct):
+class _Kept(msgspec.Struct, array_like=True):
     leads: int
     end: int
-    ring: bytes
+    last: bytes
 
 
 class Windows:
@@ -74,25 +74,35 @@ class Windows:
             self._write(mv[:, first:last])
             first = last
             if self.end % HOP == 0 and self.end >= WINDOW:
-                windows.append(Window(self.end, self._read()))
+                windows.append(Window(self.end, self.last(WINDOW)))
         return windows
+
+    @property
+    def kept(self) -> int:
+        """How many of the last samples a snapshot holds: those that the next window needs."""
+        return min(self.end, WINDOW - HOP + self.end % HOP)
+
+    def last(self, n: int) -> NDArray[np.float32]:
+        """Return the last n samples, at most `WINDOW`, in order."""
+        start, end = (self.end - n) % WINDOW, self.end % WINDOW
+        if n and start >= end:
+            return np.concatenate((self._ring[:, start:], self._ring[:, :end]), axis=1)
+        return self._ring[:, start:end].copy()
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""
-        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, self._ring.tobytes()))
+        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, self.last(self.kept).tobytes()))
 
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError or ValueError on other bytes."""
         state = msgspec.msgpack.decode(kept, type=_Kept)
-        self._ring = np.frombuffer(state.ring, dtype=np.float32).reshape(state.leads, WINDOW).copy()
+        self.reset(state.leads)
         self.end = state.end
+        last = np.frombuffer(state.last, dtype=np.float32).reshape(state.leads, self.kept)
+        self._ring[:, np.arange(self.end - self.kept, self.end) % WINDOW] = last
 
     def _write(self, mv: NDArray[np.float32]) -> None:
         # a chunk never crosses a multiple of HOP, and WINDOW is one: it never wraps
         start = self.end % WINDOW
         self._ring[:, start : start + mv.shape[1]] = mv
         self.end += mv.shape[1]
-
-    def _read(self) -> NDArray[np.float32]:
-        start = self.end % WINDOW
-        return np.concatenate((self._ring[:, start:], self._ring[:, :start]), axis=1)

@@ -232,7 +232,7 @@ class Pipeline:
         bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
         bed.state.setup = self._seen_as(bed.setup)
-        bed.front = None if kept.front is None else self._front.restore(kept.front)
+        bed.front = None if kept.front is None else self._front.restore(kept.front, bed.windows.last(bed.windows.kept))
         self._beds[partition, kept.device] = bed
         return bed
 

@@ -131,13 +131,13 @@ def test_a_restored_row_goes_on_as_if_never_taken_out() -> None:
     first, second = Fibrillation(), Fibrillation()
     first.reset(0)
     first.feed(np.array([0]), signal[None, :, :1777].copy(), np.array([2]), np.array([1777]))
-    second.restore(5, first.snapshot(0))
+    second.restore(5, first.snapshot(0), signal[:, 777:1777])
     rest = second.feed(np.array([5]), signal[None, :, 1777:].copy(), np.array([2]), np.array([signal.shape[1] - 1777]))[
         0
     ]
     assert rest.tobytes() == judged(signal)[1777 // GRID :].tobytes()
     with pytest.raises(ValueError, match="must hold"):
-        second.restore(0, b"short")
+        second.restore(0, b"short", signal)
 
 
 @given(
