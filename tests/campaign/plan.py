@@ -79,8 +79,8 @@ def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | 
         partitions=rng.choice((1, 3, 4, 7)) if workers is None else 4,
         workers=count,
         standby=rng.choice((0, 0, 1)),
-        batch=rng.choice((7, 100, 2000)),
-        frame_s=rng.choice((0.1, 0.25, 1.0)),
+        batch=rng.choice((32, 256, 2000)),
+        frame_s=rng.choice((0.25, 0.5, 1.0)),
         faults=tuple(_fault(rng, at_s, kind, count) for at_s, kind in zip(times, kinds, strict=True)),
     )
 

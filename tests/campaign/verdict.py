@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from ecg.alert import decode_alert, decode_vitals
@@ -20,9 +21,10 @@ from stream.nets import load_nets
 from stream.pipeline import Pipeline, Record
 from stream.store import connect, stream_key
 
-CUT = 97
+CUT = 997
 """Records that the undisturbed replay takes at once: no worker's number."""
-DEADLINE_S = 120.0
+STUCK_S = 60.0
+"""A ward in which nothing was written for so long has nothing more to give."""
 MS_NS = 1_000_000
 
 
@@ -79,16 +81,26 @@ async def on_redis(url: str) -> list[tuple[tuple[int, int], bytes]]:
 
 
 async def verdict(kafka: Kafka, url: str) -> Verdict:
-    """Wait until Redis holds what the log gives, for as long as it may take, and compare."""
+    """Wait until Redis holds what the log gives, for as long as the ward goes on, and compare."""
     inputs = await log(kafka, topics.INPUT)
     expected = await asyncio.to_thread(derived, inputs)
-    deadline = time.monotonic() + DEADLINE_S
+    seen, since = None, time.monotonic()
     while True:
         held = await on_redis(url)
-        if expected.keys() <= {decode_alert(value).id for _, value in held} or time.monotonic() > deadline:
+        done = (len(held), await _ends(kafka))
+        since = since if done == seen else time.monotonic()
+        seen = done
+        if expected.keys() <= {decode_alert(value).id for _, value in held} or time.monotonic() - since > STUCK_S:
             break
         await asyncio.sleep(0.5)
     return _compare(expected, held, inputs, await log(kafka, topics.ALERTS), await _rest(kafka))
+
+
+async def _ends(kafka: Kafka) -> int:
+    """Return how many records of state there ever were."""
+    parts = [TopicPartition(topics.STATE, p) for p in await topics.partitions(kafka, topics.STATE)]
+    async with reading(kafka) as reader:
+        return sum((await reader.end_offsets(parts)).values())
 
 
 async def _rest(kafka: Kafka) -> tuple[list[ConsumerRecord], int]:
