@@ -58,6 +58,7 @@ def check(
 ) -> None:
     """Check the settings of the environment, the shipped weights and, if asked, the connections."""
     from stream.nets import load_nets
+    from stream.version import MACHINE, VERSION
     from stream.warm import MADE_UP_BEATS, warm_up
 
     settings = read_settings()
@@ -65,6 +66,7 @@ def check(
     print(f"records {settings.records or 'none: generated hearts'}; cache {settings.cache}")
     nets = load_nets("shipped")
     beats = warm_up(nets).beat_labels
+    print(f"code {VERSION} on {MACHINE}")
     print(f"net {next(iter(nets))}; pipeline {'well' if len(beats) > MADE_UP_BEATS else 'NOT well'}: {beats}")
     if services:
         from stream.client import check_services
