@@ -13,7 +13,19 @@ import logging
 import typer
 
 from stream.child import ServiceError
-from stream.commands import analysis, bench, evaluate, records, security, services, setup, topics, train, ward
+from stream.commands import (
+    analysis,
+    bench,
+    dead_letters,
+    evaluate,
+    records,
+    security,
+    services,
+    setup,
+    topics,
+    train,
+    ward,
+)
 from stream.commands.common import fail
 
 interrupt.catch()
@@ -23,6 +35,7 @@ app = typer.Typer(
 for group in (services, ward, setup, analysis):
     app.add_typer(group.app)
 app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")

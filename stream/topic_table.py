@@ -103,11 +103,12 @@ _ALL = (
     Topic(
         DEAD_LETTERS,
         "device id",
-        "the original bytes; headers say topic, partition, offset and reason",
+        "the bytes as they came; headers say topic, partition, offset and reason; or a mark of what was put back",
         "inputs that could not be accepted",
         partitions=1,
         retention_ms=720 * HOUR_MS,
         max_bytes=2 * 1_048_576,
+        settings={"message.timestamp.type": "LogAppendTime"},
         kept_as="dead-letters",
     ),
 )
