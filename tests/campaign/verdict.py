@@ -67,7 +67,7 @@ def derived(inputs: list[ConsumerRecord]) -> dict[str, bytes]:
 
 
 def _record(record: ConsumerRecord) -> Record:
-    return Record(record.partition, record.offset, record.key, record.value or b"")
+    return Record(record.partition, record.offset, record.key, record.value or b"", record.timestamp * MS_NS)
 
 
 async def on_redis(url: str) -> list[tuple[tuple[int, int], bytes]]:
