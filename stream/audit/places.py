@@ -37,6 +37,23 @@ async def alerts_since(log: Log, append_ns: int) -> int:
     return await _search(log, topics.ALERTS, 0, bounds, lambda entry: entry.append_ns, append_ns - LATE_NS)
 
 
+async def first_derivable(log: Log, partition: int, first: int, device: str | None = None) -> int:
+    """Return the offset of the input from which alerts can be derived where the log begins at `first`.
+
+    It is 0 where nothing is gone. Else a replay must start from checkpoints of which none covers less than the log has
+    lost: behind the first row of the partition for which that is so.
+    """
+    if first == 0:
+        return 0
+    begin, end = (await log.bounds(topics.CHECKPOINTS)).get(partition, (0, 0))
+    while found := await _first_ranked(log, topics.CHECKPOINTS, partition, begin, end, _shared_covers, first - 1):
+        rows = await rows_before(log, partition, found[1] + 1, device)
+        if rows and min(covers_of(key, value) for key, value in rows.items()) >= first - 1:
+            return found[1] + 1
+        begin = found[0] + 1
+    return (await log.bounds(topics.INPUT))[partition][1]
+
+
 async def seal_before(log: Log, partition: int, offset: int) -> bytes | None:
     """Return the body of the last seal of a partition that lies before an offset of the input; None without one."""
     first, end = (await log.bounds(topics.SEALS)).get(partition, (0, 0))

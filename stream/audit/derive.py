@@ -1,0 +1,239 @@
+"""The log of a partition through the pipeline again, from the nearest checkpoint before a place or from its start."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ecg.frame import FrameError, Setup, Tick, decode
+from stream import topics
+from stream.audit.log import Log, as_record
+from stream.audit.places import rows_before, seal_before
+from stream.pipeline import Out, Pipeline, Predict, Record
+
+Start = Literal["checkpoint", "first"]
+MOST_TOLD = 20
+"""Refused inputs that are told one by one."""
+
+
+class Stretch(NamedTuple):
+    """A range of a partition of the input: what comes of inputs from `first` to before `end`."""
+
+    partition: int
+    first: int
+    end: int
+
+
+class Refusal(NamedTuple):
+    """An input that the pipeline refused, and why."""
+
+    partition: int
+    offset: int
+    reason: str
+
+
+@dataclass
+class Work:
+    """What was done to derive a stretch, and what was met on the way.
+
+    Attributes
+    ----------
+    resumed : dict of int to int
+        By partition, the offset from which the pipeline was fed.
+    gaps : list of Stretch
+        Offsets that the log has lost.
+    inputs : Counter
+        Records of the stretches by kind, as in `tick` and `signed tick`.
+    refused : Counter
+        Refused ones by the field that was at fault, as in `signature` and `nonce`.
+    refusals : list of Refusal
+        The first of them.
+    bed_seconds, ward_s, seconds, cpu_s : float
+        Seconds of beds, of the ward's time (of the longest stretch), of the wall's and of processors.
+    """
+
+    resumed: dict[int, int] = field(default_factory=dict)
+    gaps: list[Stretch] = field(default_factory=list)
+    inputs: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    refusals: list[Refusal] = field(default_factory=list)
+    bed_seconds: float = 0.0
+    ward_s: float = 0.0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+
+    def refuse(self, record: Record, reason: str) -> None:
+        """Note an input that was refused."""
+        self.refused[reason.partition(" must ")[0]] += 1
+        if len(self.refusals) < MOST_TOLD:
+            self.refusals.append(Refusal(record.partition, record.offset, reason))
+
+
+class Nets(dict[str, Predict]):
+    """The networks that setups may name, loaded from the log by the sha256 of their weights.
+
+    Parameters
+    ----------
+    log : Log
+    """
+
+    def __init__(self, log: Log, *given: tuple[str, Predict]) -> None:
+        super().__init__(given)
+        self._log = log
+
+    async def load(self, wanted: set[str]) -> None:
+        """Load those that the log has; a setup that names another one is refused, as it was when it came."""
+        from stream.nets import load_net
+
+        if not wanted:
+            return
+        for partition, (first, end) in (await self._log.bounds(topics.WEIGHTS)).items():
+            async for batch in self._log.read(topics.WEIGHTS, partition, first, end):
+                for entry in batch:
+                    if (entry.key or b"").decode(errors="replace") in wanted and entry.value:
+                        self._take(entry.value, load_net)
+
+    def _take(self, value: bytes, load_net: Callable[[bytes], tuple[str, Predict]]) -> None:
+        try:
+            sha256, net = load_net(value)
+        except ValueError:  # no worker could load it either
+            return
+        self[sha256] = net
+
+
+class Deriver:
+    """Feeds stretches of the log to pipelines of their own.
+
+    Parameters
+    ----------
+    log : Log
+    nets : Nets
+        Networks that are there already; what setups name is loaded as they come.
+    device : str, optional
+        The one device to look at; all of them by default.
+    start : "checkpoint" or "first"
+        Where to begin: at the nearest checkpoints before the stretch, or at the log's first offset.
+    as_if : callable, optional
+        Gives each setup another face.
+
+    Attributes
+    ----------
+    work : Work
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        nets: Nets,
+        *,
+        device: str | None = None,
+        start: Start = "checkpoint",
+        as_if: Callable[[Setup], Setup] | None = None,
+    ) -> None:
+        self._log, self._nets, self._device, self._start, self._as_if = log, nets, device, start, as_if
+        self.work = Work()
+
+    async def run(self, stretch: Stretch) -> AsyncGenerator[Out]:
+        """Yield what comes of a stretch, and of what lies between where it begins and the stretch.
+
+        Raises
+        ------
+        ValueError
+            If a checkpoint is of another version's form, or weights in force are not in the log.
+        """
+        began, cpu_began = time.monotonic(), time.process_time()
+        pipeline, at = await self._begin(stretch)
+        ticks = _Ticks()
+        async for batch in self._log.read(topics.INPUT, stretch.partition, at, stretch.end):
+            records = [as_record(entry) for entry in batch]
+            self._look(records, at, stretch, ticks)
+            at = records[-1].offset + 1
+            await self._nets.load(pipeline.missing_weights(records))
+            yield self._fed(pipeline, records, stretch)
+        if at < stretch.end:
+            self.work.gaps.append(Stretch(stretch.partition, at, stretch.end))
+        self.work.ward_s = max(self.work.ward_s, ticks.span_s)
+        self.work.seconds += time.monotonic() - began
+        self.work.cpu_s += time.process_time() - cpu_began
+
+    async def _begin(self, stretch: Stretch) -> tuple[Pipeline, int]:
+        """Return a pipeline at a place from which the stretch can be reached, and the next offset to read."""
+        partition = stretch.partition
+        pipeline = Pipeline(self._nets)
+        bounds = await self._log.bounds(topics.INPUT)
+        pipeline.partitions, pipeline.as_if = len(bounds), self._as_if
+        if self._device is not None:
+            pipeline.only = frozenset({self._device.encode()})
+        at = 0
+        if self._start == "checkpoint":
+            rows = await rows_before(self._log, partition, stretch.first, self._device)
+            at = pipeline.restore(partition, rows, await seal_before(self._log, partition, stretch.first)) or 0
+            await self._nets.load(pipeline.missing_weights([]))
+            if lacking := pipeline.missing_weights([]):
+                raise ValueError(f"weights {', '.join(sorted(lacking))[:12]} are in force, and not in the log")
+        self.work.resumed[partition] = at
+        return pipeline, at
+
+    def _fed(self, pipeline: Pipeline, records: Sequence[Record], stretch: Stretch) -> Out:
+        out = pipeline.feed(records)
+        self.work.bed_seconds += len(out.vitals)
+        for record, reason in out.dead:
+            if stretch.first <= record.offset < stretch.end:
+                self.work.refuse(record, reason)
+        return out
+
+    def _look(self, records: Sequence[Record], at: int, stretch: Stretch, ticks: _Ticks) -> None:
+        """Note what is missing before and between records, and what those of the stretch are."""
+        for record in records:
+            if record.offset > at:
+                self.work.gaps.append(Stretch(record.partition, at, record.offset))
+            at = record.offset + 1
+            kind, body = _kind(record.value)
+            if kind.endswith("tick"):
+                ticks.add(body)
+            if record.offset >= stretch.first:
+                self.work.inputs[kind] += 1
+
+
+class _Ticks:
+    """The ward's time that ticks span."""
+
+    def __init__(self) -> None:
+        self._first_ns = self._last_ns = 0
+
+    def add(self, body: bytes) -> None:
+        try:
+            tick = decode(body)
+        except FrameError:
+            return
+        if isinstance(tick, Tick):
+            self._first_ns = self._first_ns or tick.time_ns
+            self._last_ns = max(self._last_ns, tick.time_ns)
+
+    @property
+    def span_s(self) -> float:
+        return (self._last_ns - self._first_ns) / 1e9
+
+
+class _Tag(msgspec.Struct):
+    type: str
+    body: bytes = b""
+
+
+_tag = msgspec.msgpack.Decoder(_Tag)
+
+
+def _kind(value: bytes) -> tuple[str, bytes]:
+    """Return what a record is, by its tags alone, and its bytes out of their envelope."""
+    try:
+        tag = _tag.decode(value)
+        if tag.type != "signed":
+            return tag.type, value
+        return f"signed {_tag.decode(tag.body).type}", tag.body
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "unreadable", b""
