@@ -48,6 +48,11 @@ class Verdict(msgspec.Struct):
     lethal_delay_s: float
     examples: list[str]
 
+    @property
+    def blind_max_s(self) -> float:
+        """The longest blind time of a bed whose device sends all the time, in real seconds."""
+        return round(max((s for device, s in self.blind_s.items() if device.startswith("bedside")), default=0.0), 3)
+
 
 async def log(kafka: Kafka, topic: str) -> list[ConsumerRecord]:
     """Return all records of a topic, by partition and offset."""
