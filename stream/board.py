@@ -1,6 +1,7 @@
 """The board in the terminal: each bed with its trace, rate, rhythm, quality, risk and its alarms with their age.
 
-It reads Redis alone, as any ward display would. A bed whose vitals stand still is shown as suspended, never as normal.
+It reads Redis alone, as any ward display would. A bed whose ward's time stands still is shown as suspended, never as
+normal; what Vigil's services say of themselves stands above all beds.
 """
 
 from __future__ import annotations
@@ -8,26 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ecg.alert import Alert, Vitals
 from ecg.condition import CONDITIONS, RANK
-from stream.client import Bed, read_beds
+from stream.client import Bed, Sight, look
 from stream.store import reached
+from stream.watchdog import Watchdog
 
 REFRESH_S = 0.5
-SUSPENDED_S = 5.0
-"""A bed whose vitals have not moved for this long is no longer being watched, as far as this board can tell."""
+ANSWER_S = 1.0
+"""How long Redis may take for an answer, before the board goes on without it."""
 TRACE_S, TRACE_COLUMNS = 4, 40
 BARS = "▁▂▃▄▅▆▇█"
+SUSPENDED = "bold white on magenta"
 COLOURS = {"high": "bold white on red", "medium": "black on yellow", "low": "cyan"}
 RISK_COLOURS = {"low": "green", "guarded": "cyan", "elevated": "yellow", "high": "bold yellow", "critical": "bold red"}
 NS = 1_000_000_000
@@ -45,30 +47,33 @@ class Board:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._beds: list[Bed] = []
+        self._services: list[Alert] = []
         self._traces: dict[str, list[float]] = {}
-        self._moved: dict[str, tuple[int, float]] = {}
+        self._shown_ns: dict[str, int] = {}
+        self._watchdog: Watchdog[tuple[str, str, str]] = Watchdog()
 
-    def update(self, beds: Sequence[Bed]) -> None:
-        """Take the newest state of all beds."""
-        self._beds = list(beds)
+    def update(self, beds: Sequence[Bed], services: Sequence[Alert] = ()) -> None:
+        """Take the newest state of all beds, and the alarms that services raised of themselves."""
+        self._beds, self._services = list(beds), list(services)
+        self._watchdog.keep(bed.name for bed in beds if bed.missed)
         for bed in beds:
-            if bed.vitals is None:
-                continue
-            last_ns, _ = self._moved.get(bed.device, (-1, 0.0))
-            if bed.vitals.time_ns != last_ns:
-                self._moved[bed.device] = (bed.vitals.time_ns, self._clock())
+            if bed.missed:
+                self._watchdog.feed(bed.name, bed.mark, self._clock())
+            if bed.vitals is not None and self._shown_ns.get(bed.device) != bed.vitals.time_ns:
+                self._shown_ns[bed.device] = bed.vitals.time_ns
                 trace = [*self._traces.get(bed.device, []), *bed.vitals.trace_mv]
                 self._traces[bed.device] = trace[-25 * TRACE_S :] if bed.vitals.trace_mv else []
 
     def suspended_s(self, bed: Bed) -> float:
-        """Return for how long a bed has stood still, 0 while it moves."""
-        if bed.device not in self._moved:
-            return 0.0
-        still_s = self._clock() - self._moved[bed.device][1]
-        return still_s if still_s > SUSPENDED_S else 0.0
+        """Return for how long nobody has watched a bed, 0 while it is watched."""
+        return self._watchdog.still_s(bed.name, self._clock())
 
-    def render(self) -> Table:
-        """Return the board as a table, the beds in order of their names."""
+    def render(self) -> RenderableType:
+        """Return the board as a table, the beds in order of their names, under what services say of themselves."""
+        banner = [Text(f" {alert.text} ({alert.device}) ", COLOURS[alert.priority]) for alert in self._services]
+        return Group(*banner, self._table()) if banner else self._table()
+
+    def _table(self) -> Table:
         table = Table(expand=True, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("bed", no_wrap=True)
         table.add_column("trace", width=TRACE_COLUMNS, no_wrap=True)
@@ -86,9 +91,9 @@ class Board:
 
         `ok` stands where a rate is known and no alarm is on; a bed without a rate is not said to be well.
         """
+        said = [f"{alert.text} ({alert.device})" for alert in self._services]
         if not self._beds:
-            return "no bed yet"
-        said = []
+            return " | ".join([*said, "no bed yet"])
         for bed in self._beds:
             bpm = bed.vitals.heart_rate_bpm if bed.vitals is not None else None
             rate = "X" if bpm is None else f"{bpm:.0f}"
@@ -100,10 +105,12 @@ class Board:
 
     def _row(self, bed: Bed) -> list[Text]:
         name = Text(f"{bed.ward}/{bed.bed}", style=_colour(bed))
-        still_s = self.suspended_s(bed)
-        if still_s or bed.vitals is None:
-            why = f"! MONITORING SUSPENDED for {still_s:.0f} s" if still_s else "! WAITING for the first second"
-            return [name, Text(), Text("X"), Text("not monitored"), Text(), Text("?"), Text(why, COLOURS["medium"])]
+        if still_s := self.suspended_s(bed):
+            loud = Text(f"! MONITORING SUSPENDED for {still_s:.0f} s", SUSPENDED)
+            return [name, loud, Text("X", SUSPENDED), Text("not monitored", SUSPENDED), Text(), Text("?"), _alarms(bed)]
+        if bed.vitals is None:
+            why = Text("! WAITING for the first second", COLOURS["medium"])
+            return [name, Text(), Text("X"), Text("not monitored"), Text(), Text("?"), why]
         vitals = bed.vitals
         rate = "X" if vitals.heart_rate_bpm is None else f"{vitals.heart_rate_bpm:.0f}"
         return [
@@ -113,7 +120,7 @@ class Board:
             Text(vitals.rhythm),
             Text(_quality(vitals)),
             _risk(bed),
-            _alarms(bed, vitals.time_ns),
+            _alarms(bed),
         ]
 
 
@@ -161,7 +168,9 @@ def _risk(bed: Bed) -> Text:
     return Text(risk.level + (" (bad signal)" if risk.bad_signal else ""), RISK_COLOURS[risk.level])
 
 
-def _alarms(bed: Bed, now_ns: int) -> Text:
+def _alarms(bed: Bed) -> Text:
+    """Return the alarms of a bed, worst first, with their age by the bed's own time where that is known."""
+    now_ns = 0 if bed.vitals is None else bed.vitals.time_ns
     text = Text(f"sound paused for {bed.vitals.paused_s} s" if bed.vitals and bed.vitals.paused_s else "")
     for alert in _worst_first(bed.on.values()):
         if text:
@@ -182,20 +191,25 @@ async def run_board(url: str, ward: str | None) -> None:
         If Redis does not answer at the start; later, the beds are shown as suspended.
     """
     board, console = Board(), Console()
-    async with reached(url) as redis:
-        board.update(await read_beds(redis, ward))
+    async with reached(url, ANSWER_S) as redis:
+        await _look(board, redis, ward)
         if console.is_terminal:
             with Live(board.render(), console=console, auto_refresh=False, screen=True) as live:
                 while True:
-                    await _look(board, redis, ward, REFRESH_S)
+                    await asyncio.sleep(REFRESH_S)
+                    await _look(board, redis, ward)
                     live.update(board.render(), refresh=True)
         while True:
             print(board.line(), flush=True)
-            await _look(board, redis, ward, 1.0)
+            await asyncio.sleep(1.0)
+            await _look(board, redis, ward)
 
 
-async def _look(board: Board, redis: Redis, ward: str | None, after_s: float) -> None:
-    """Look again after a while; a Redis that does not answer leaves the beds to stand still, and to say so."""
-    await asyncio.sleep(after_s)
-    with suppress(RedisError):
-        board.update(await read_beds(redis, ward))
+async def _look(board: Board, redis: Redis, ward: str | None) -> None:
+    """Look again; a Redis that does not answer, or has just lost all, leaves the beds to stand still, and to say so."""
+    try:
+        sight: Sight | None = await look(redis, ward)
+    except RedisError:
+        return
+    if sight is not None:
+        board.update(sight.beds, sight.services)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import heapq
 from collections.abc import AsyncGenerator, Iterable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from aiokafka import TopicPartition
@@ -18,7 +18,9 @@ from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup, encode
 from stream import topics
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
-from stream.store import WARDS, answer, bed_key, beds_key, reached, split_field, stream_key
+from stream.keys import SERVICES, WARDS, bed_key, beds_key, stream_key
+from stream.store import UNASSIGNED, answer, reached, split_field
+from stream.trim import place
 
 PAGE = 500
 FOLLOW_MS = 1000
@@ -35,6 +37,28 @@ class Bed(msgspec.Struct, frozen=True):
     vitals: Vitals | None
     on: dict[str, Alert]
     risk: Risk | None
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Ward, bed and device."""
+        return self.ward, self.bed, self.device
+
+    @property
+    def mark(self) -> int:
+        """The newest tick that came to it, which a watchdog goes by; -1 where none did."""
+        return -1 if self.vitals is None else self.vitals.tick_ns or self.vitals.time_ns
+
+    @property
+    def missed(self) -> bool:
+        """Whether more is to come of it, so that its silence is not to be taken for rest."""
+        return self.vitals is None or not self.vitals.gone
+
+
+class Sight(NamedTuple):
+    """What Redis holds at one moment: beds, and alarms that Vigil's services raised of themselves."""
+
+    beds: list[Bed]
+    services: list[Alert]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -148,19 +172,18 @@ async def _page(redis: Redis, behind: dict[str, str], block_ms: int | None) -> l
         await asyncio.sleep((block_ms or 0) / 1000)
         return []
     answers: Any = await redis.xread(cast("Any", behind), count=PAGE, block=block_ms)
-    streams: list[Any] = list(answers.items()) if isinstance(answers, dict) else answers or []
     pages = []
-    for key, pairs in streams:
-        flat = pairs[0] if pairs and isinstance(pairs[0], list) else pairs
-        pages.append([(_order(entry), key.decode(), entry.decode(), fields[b"alert"]) for entry, fields in flat])
+    for key, entries in pages_of(answers):
+        pages.append([(place(entry), key, entry.decode(), fields[b"alert"]) for entry, fields in entries])
     last = min((page[-1][0] for page in pages if len(page) == PAGE), default=(2**63, 0))
     merged = heapq.merge(*pages)
     return [(key, entry, message.decode_alert(value)) for order, key, entry, value in merged if order <= last]
 
 
-def _order(entry: bytes) -> tuple[int, int]:
-    first, _, second = entry.partition(b"-")
-    return int(first), int(second)
+def pages_of(answers: Any) -> list[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """Return what XREAD or XREADGROUP answered, by key: its form depends on the protocol that was agreed on."""
+    streams: list[Any] = list(answers.items()) if isinstance(answers, dict) else answers or []
+    return [(key.decode(), pairs[0] if pairs and isinstance(pairs[0], list) else pairs) for key, pairs in streams]
 
 
 async def find_alert(url: str, alert: str) -> Alert | None:
@@ -182,15 +205,18 @@ async def read_wards(redis: Redis) -> list[str]:
 
 
 async def read_beds(redis: Redis, ward: str | None = None) -> list[Bed]:
-    """Return the newest state of the beds of one ward or of all, sorted; one entry for each device at a bed."""
+    """Return the newest state of the beds of one ward or of all, sorted; one entry for each device at a bed.
+
+    A device of which there is nothing but an old risk level has left, and so has one that is gone without an alarm.
+    """
     places = []
     for name in [ward] if ward is not None else await read_wards(redis):
         places += [(name, bed.decode()) for bed in sorted(await answer(redis.smembers(beds_key(name))))]
     pipe = redis.pipeline(transaction=False)
-    for place in places:
-        pipe.hgetall(bed_key(*place))
+    for at in places:
+        pipe.hgetall(bed_key(*at))
     answers = await pipe.execute()
-    return [bed for place, fields in zip(places, answers, strict=True) for bed in _beds(place, fields)]
+    return [bed for at, fields in zip(places, answers, strict=True) for bed in _beds(at, fields)]
 
 
 def _beds(place: tuple[str, str], fields: dict[bytes, bytes]) -> list[Bed]:
@@ -205,8 +231,30 @@ def _beds(place: tuple[str, str], fields: dict[bytes, bytes]) -> list[Bed]:
                 risk[device] = _risk.decode(value)
             case ("vitals", _, device):
                 vitals[device] = message.decode_vitals(value)
-    devices = sorted(on.keys() | risk.keys() | vitals.keys())
-    return [Bed(*place, d, vitals.get(d), on.get(d, {}), risk.get(d)) for d in devices]
+    of_service = {d for d, its in on.items() if all(a.source.topic == topics.ALERTS for a in its.values())}
+    devices = sorted((on.keys() | vitals.keys()) - of_service)
+    beds = [Bed(*place, d, vitals.get(d), on.get(d, {}), risk.get(d)) for d in devices]
+    return [bed for bed in beds if bed.on or bed.missed]
+
+
+async def read_services(redis: Redis) -> list[Alert]:
+    """Return the alarms that Vigil's services raised of themselves and that last, for every ward to see."""
+    found = []
+    for name in sorted(await answer(redis.smembers(SERVICES))):
+        fields = await answer(redis.hgetall(bed_key(UNASSIGNED, name.decode())))
+        shown = [message.decode_alert(value) for field, value in fields.items() if field.startswith(b"on:")]
+        found += [alert for alert in shown if alert.source.topic == topics.ALERTS]
+    return found
+
+
+async def look(redis: Redis, ward: str | None = None) -> Sight | None:
+    """Return what Redis holds of one ward or of all; None where it holds no ward at all.
+
+    A Redis that was just lost says nothing of the beds that it held.
+    """
+    if not await redis.exists(WARDS):
+        return None
+    return Sight(await read_beds(redis, ward), await read_services(redis))
 
 
 async def check_services(kafka: Kafka, url: str) -> str:

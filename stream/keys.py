@@ -31,3 +31,8 @@ def fence_key(ward: str) -> str:
 def position_key(ward: str) -> str:
     """Return the key of the next offset of the alert topic for a ward."""
     return f"position:{{{ward}}}"
+
+
+def trimmed_key(ward: str) -> str:
+    """Return the key of the id of the newest alert that was taken from a ward's stream to keep it short."""
+    return f"trimmed:{{{ward}}}"

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from ecg.alert import decode_alert
 from ecg.condition import Finding
 from stream import topics
 from stream.health import Health
@@ -45,7 +46,7 @@ SEND_MS = 4000
 """How long the brokers may take for an alarm of the publisher's own before it is sent again."""
 
 log = structlog.get_logger("publisher")
-_alert = msgspec.json.Decoder(Head)
+_head = msgspec.json.Decoder(Head)
 
 
 class Publisher:
@@ -158,7 +159,8 @@ class Publisher:
     def _entries(self, records: Iterable[ConsumerRecord]) -> Iterable[Entry]:
         for record in records:
             try:
-                head = _alert.decode(record.value or b"")
+                head = _head.decode(record.value or b"")
+                decode_alert(record.value or b"")  # what a ward could not read would hold up those behind it
                 if head.device == self._alarms.device:
                     self._alarms.saw(record.value or b"")
                 yield Entry(record.offset, head, record.value or b"")

@@ -9,6 +9,7 @@ Keys of one ward share a hash tag, so that one call of the script can take them 
 | `beds:{<ward>}` | set of the names of its beds |
 | `fence:{<ward>}` | hash; by device, the last alerts that were written: place in the input, and what they were |
 | `position:{<ward>}` | next offset of `ecg.alerts.v1`: all before it are in this ward's keys |
+| `trimmed:{<ward>}` | id of the newest alert that was taken from the stream to keep it short |
 | `services:{unassigned}` | set of the names under which services of Vigil raised alarms of their own |
 | `wards` | set of all wards; the only key outside |
 
@@ -28,12 +29,12 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from ecg.alarm import UNASSIGNED
 from ecg.alert import Presence, Source
 from stream.keys import SERVICES, WARDS, bed_key, beds_key, fence_key, position_key, stream_key
-from stream.tls import fault, guard
+from stream.tls import guard, why_not
 from stream.trim import Trimmed, trim
 
 PER_CALL = 64
@@ -117,25 +118,38 @@ class ConflictError(Exception):
     """The stream of a ward is ahead of its fence: somebody else wrote to it, or it was filled from another log."""
 
 
-def connect(url: str) -> Redis:
-    """Return a client that fails within seconds and tries nothing again on its own."""
+def connect(url: str, timeout_s: float = 5.0) -> Redis:
+    """Return a client that fails when a call took so long, and tries nothing again on its own."""
     redis = Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), health_check_interval=0
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(2.0, timeout_s),
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
     )
     return guard(redis)
 
 
 @asynccontextmanager
-async def reached(url: str) -> AsyncGenerator[Redis]:
+async def reached(url: str, timeout_s: float = 5.0) -> AsyncGenerator[Redis]:
     """Yield a client of a Redis that answers; raises ConnectionError, in one line, where it does not."""
-    async with connect(url) as redis:
+    async with connect(url, timeout_s) as redis:
+        where, user = urlsplit(url).netloc.rpartition("@")[2], urlsplit(url).username
         try:
             await redis.ping()
-        except RedisError as error:
-            where = urlsplit(url).netloc.rpartition("@")[2]
-            said = f"refuses: {error}" if isinstance(error, REFUSALS) else fault(error) or "does not answer"
+        except AuthenticationError as error:
+            said = (
+                f"refuses the user {user}: unknown, or another password" if user else "wants another user or password"
+            )
             raise ConnectionError(f"redis at {where} {said}") from error
-        yield redis
+        except REFUSALS as error:
+            raise ConnectionError(f"redis at {where} refuses: {error}") from error
+        except RedisError as error:
+            raise ConnectionError(f"redis at {where} {await why_not(url, error)}") from error
+        try:
+            yield redis
+        except NoPermissionError as error:
+            raise ConnectionError(f"redis at {where} does not allow this to the user {user}: {error}") from error
 
 
 class Store:

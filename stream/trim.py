@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
 
-from stream.keys import stream_key
+from stream.keys import stream_key, trimmed_key
 
 KEPT = 100_000
 """How many alerts the stream of a ward keeps."""
@@ -36,21 +36,21 @@ async def trim(redis: Redis, ward: str, kept: int = KEPT, most: int = MOST) -> T
     length = await redis.xlen(key)
     if length <= kept * SLACK:
         return Trimmed(ward, 0, 0)
-    unread_from = await _unread_from(redis, key)
-    read = await _take(redis, key, length - kept, unread_from)
-    unread = await _take(redis, key, length - read - most, None)
+    read = await _take(redis, ward, length - kept, await _unread_from(redis, key))
+    unread = await _take(redis, ward, length - read - most, None)
     return Trimmed(ward, read + unread, unread)
 
 
-async def _take(redis: Redis, key: str, count: int, before: bytes | None) -> int:
+async def _take(redis: Redis, ward: str, count: int, before: bytes | None) -> int:
     """Take up to `count` of the oldest alerts, none at or behind an id, and return how many."""
-    taken = 0
+    key, taken = stream_key(ward), 0
     while taken < count:
         page = cast("Any", await redis.xrange(key, count=min(PAGE, count - taken)))
         ids = [entry for entry, _ in page if before is None or place(entry) < place(before)]
         if not ids:
             break
         first, second = place(ids[-1])
+        await redis.set(trimmed_key(ward), ids[-1])
         await redis.xtrim(key, minid=f"{first}-{second + 1}", approximate=False)
         taken += len(ids)
     return taken

@@ -311,8 +311,10 @@ def test_alerts_that_a_service_raised_of_itself_are_found_again(run) -> None:
 
     async def story(redis: Redis) -> None:
         store = await opened(redis)
-        place = {"ward": "unassigned", "bed": "publisher"}
-        items = [own(entry(at, at, "vigil:publisher", condition=c, presence=p, **place)) for at, c, p in SHOWN]
+        items = [
+            own(entry(at, at, "vigil:publisher", ward="unassigned", bed="publisher", condition=c, presence=p))
+            for at, c, p in SHOWN
+        ]
         await store.put(items, 3)
         assert set(await store.raised("publisher")) == {items[0].value, items[2].value}
         assert await store.raised("another") == []
