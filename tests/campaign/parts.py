@@ -58,7 +58,7 @@ def _tell(line: str) -> None:
 
 def _tampered(seed: int) -> dict[str, Any]:
     found = tamper(seed, ALTERATIONS)
-    return {"altered": ALTERATIONS, "differences": len(found["missed"]), **found}
+    return {"differences": len(found["missed"]), **found}
 
 
 def _simulated(seed: int) -> dict[str, Any]:
