@@ -12,11 +12,14 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
+from ecg.alert import Alert
 from ecg.clinical import Limits
 from ecg.frame import Acknowledge, Action, Admit, ChangeLimits, Command, Discharge, Pause, Standby, check_input
 from stream.commands.common import By, Device, Json, Reason, Ward, fail, kafka, redis, say, served
 
 app = typer.Typer()
+FOLLOW_MS = 1000
+"""How often a follower looks for wards that are new."""
 
 
 def _entry(given: str) -> str:
@@ -26,26 +29,96 @@ def _entry(given: str) -> str:
     return given
 
 
+Group = Annotated[
+    str | None, typer.Option("--group", help="Read as this consumer group, which remembers where it was.")
+]
+Named = Annotated[str, typer.Option("--consumer", help="Name of this consumer in its group.")]
+
+
 @app.command()
 def alerts(
     ward: Ward = None,
     since: Annotated[str, typer.Option(help="Entry to start behind; 0 from the first.", callback=_entry)] = "0",
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for more, and say which beds are not watched.")
+    ] = False,
+    group: Group = None,
+    consumer: Named = "1",
     json: Json = False,
 ) -> None:
-    """Print the wards' alerts, oldest first: entry in Redis, id, onset, bed, what happened."""
-    from stream.client import read_alerts
+    """Print the wards' alerts, oldest first: entry in Redis, id, onset, bed, what happened.
+
+    With --group each alert comes at least once, over crashes and restarts: it is acknowledged once it is printed.
+    """
 
     async def show() -> None:
-        async for entry, alert in read_alerts(redis(served()), ward, since, follow=follow):
-            if json:
-                print(msgspec.json.encode({"entry": entry, "alert": alert}).decode(), flush=True)
+        url = redis(served())
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(_watch(url, ward, json=json)) if follow else None
+            if group is None:
+                await _read(url, ward, since, follow=follow, json=json)
             else:
-                when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.onset_ns // 10**9))
-                what = f"{alert.phase:8} {alert.presence:12} {alert.text}"
-                print(f"{entry:>8}  {alert.id}  {when}  {alert.ward + '/' + alert.bed:20} {what}", flush=True)
+                await _consume(url, ward, since, group, consumer, follow=follow, json=json)
+            if watching is not None:
+                watching.cancel()
 
     asyncio.run(show())
+
+
+async def _read(url: str, ward: str | None, since: str, *, follow: bool, json: bool) -> None:
+    from stream.client import read_alerts
+
+    async for entry, alert in read_alerts(url, ward, since, follow=follow):
+        _print(entry, alert, json=json)
+
+
+async def _consume(url: str, ward: str | None, since: str, group: str, name: str, *, follow: bool, json: bool) -> None:
+    """Print what a group gets, and acknowledge it then; a Redis that goes away is waited for."""
+    from redis.exceptions import RedisError
+
+    from stream.consumer import Consumer
+    from stream.store import reached
+
+    async with reached(url) as connected:
+        reader = Consumer(connected, group, name, ward, since)
+        while True:
+            try:
+                page = await reader.read(FOLLOW_MS if follow else None)
+                for lost in reader.lost:
+                    say(str(lost))
+                for each in page:
+                    _print(each.entry, each.alert, json=json)
+                await reader.acknowledge(page)
+            except RedisError as error:
+                if not follow:
+                    raise
+                say(f"redis does not answer ({type(error).__name__}): trying again")
+                await asyncio.sleep(1.0)
+                continue
+            if not page and not follow:
+                return
+
+
+async def _watch(url: str, ward: str | None, *, json: bool) -> None:
+    """Say which beds cease to be watched, and which are again."""
+    from stream.consumer import suspensions
+
+    async for bed, suspended in suspensions(url, ward):
+        if json:
+            place = {"ward": bed.ward, "bed": bed.bed, "device": bed.device}
+            print(msgspec.json.encode({"suspended" if suspended else "watched": place}).decode(), flush=True)
+        else:
+            what = "! MONITORING SUSPENDED" if suspended else "  watched again"
+            print(f"{'':>8}  {'':24}  {'':23}  {bed.ward + '/' + bed.bed:20} {what}", flush=True)
+
+
+def _print(entry: str, alert: Alert, *, json: bool) -> None:
+    if json:
+        print(msgspec.json.encode({"entry": entry, "alert": alert}).decode(), flush=True)
+    else:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.onset_ns // 10**9))
+        what = f"{alert.phase:8} {alert.presence:12} {alert.text}"
+        print(f"{entry:>8}  {alert.id}  {when}  {alert.ward + '/' + alert.bed:20} {what}", flush=True)
 
 
 @app.command()
