@@ -10,11 +10,11 @@ ifneq ($(wildcard ../shared/data/.),)
 export VIGIL_RECORDS ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo test check bench scores campaign peers clean lock
+.PHONY: help setup demo test check bench scores campaign campaign-full soak peers clean lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.warm ## make .venv from the lock file, unless it is up to date; TORCH=cpu: without CUDA
 
@@ -45,8 +45,14 @@ bench: setup ## measure speed and print it as JSON
 scores: setup ## where Vigil stands on the sets in VIGIL_RECORDS, as the table of docs/evaluation.md; about half an hour
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m stream.scores
 
-campaign: setup ## the long tests: services killed over and over under load
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -m campaign
+campaign: setup ## the long tests, under 25 minutes: faults simulated and real, tampering, cuts, blind times; ends with JSON
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.campaign $(CAMPAIGN)
+
+campaign-full: setup ## the same for hours, with progress; CAMPAIGN=--resume goes on where it ended
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.campaign --full $(CAMPAIGN)
+
+soak: setup ## half an hour at 20 times speed: memory, open files and lag stay flat; MINUTES=3 for a try
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.campaign.soak --minutes $(or $(MINUTES),30)
 
 peers: setup ## NeuroKit2 in an environment of its own, for `vigil evaluate ec57 --peer neurokit2`
 	@$(BIN)/uv venv -q --python 3.11 .venv-peers

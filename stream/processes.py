@@ -50,10 +50,17 @@ class Process:
 
     def metric(self, name: str) -> float:
         """Return the value of one of its counters or gauges, `vigil_<service>_<name>`; 0 where there is none."""
+        return next(iter(self._samples(name)), 0.0)
+
+    def total(self, name: str) -> float:
+        """Return the sum of a gauge over its labels."""
+        return sum(self._samples(name))
+
+    def _samples(self, name: str) -> list[float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
         samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
-        return next((s.value for s in samples if s.name.endswith(name)), 0.0)
+        return [s.value for s in samples if s.name.endswith(name)]
 
     def ended(self) -> int | None:
         """Return how it ended, None while it runs."""
