@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import RecordMetadata
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from ecg import alert as message
 from ecg.alert import Alert, Risk, Vitals
@@ -151,14 +152,20 @@ async def read_alerts(
     since : str
         Id behind which to start, "0" for the first.
     follow : bool
-        Wait for more, for ever.
+        Wait for more, for ever, and for a Redis that goes away.
     """
     async with reached(url) as redis:
         behind: dict[str, str] = {}
         while True:
-            for name in [ward] if ward is not None else await read_wards(redis):
-                behind.setdefault(stream_key(name), since)
-            found = await _page(redis, behind, FOLLOW_MS if follow else None)
+            try:
+                for name in [ward] if ward is not None else await read_wards(redis):
+                    behind.setdefault(stream_key(name), since)
+                found = await _page(redis, behind, FOLLOW_MS if follow else None)
+            except RedisError:
+                if not follow:
+                    raise
+                await asyncio.sleep(FOLLOW_MS / 1000)
+                continue
             for key, entry, alert in found:
                 behind[key] = entry
                 yield entry, alert

@@ -29,9 +29,7 @@ def _entry(given: str) -> str:
     return given
 
 
-Group = Annotated[
-    str | None, typer.Option("--group", help="Read as this consumer group, which remembers where it was.")
-]
+Group = Annotated[str | None, typer.Option("--group", help="Read as this group, which remembers where it was.")]
 Named = Annotated[str, typer.Option("--consumer", help="Name of this consumer in its group.")]
 
 
@@ -39,9 +37,7 @@ Named = Annotated[str, typer.Option("--consumer", help="Name of this consumer in
 def alerts(
     ward: Ward = None,
     since: Annotated[str, typer.Option(help="Entry to start behind; 0 from the first.", callback=_entry)] = "0",
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Wait for more, and say which beds are not watched.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more; say which beds are not watched.")] = False,
     group: Group = None,
     consumer: Named = "1",
     json: Json = False,
@@ -53,14 +49,16 @@ def alerts(
 
     async def show() -> None:
         url = redis(served())
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_watch(url, ward, json=json)) if follow else None
+        watching = asyncio.create_task(_watch(url, ward, json=json)) if follow else None
+        try:
             if group is None:
                 await _read(url, ward, since, follow=follow, json=json)
             else:
                 await _consume(url, ward, since, group, consumer, follow=follow, json=json)
+        finally:
             if watching is not None:
                 watching.cancel()
+                await asyncio.wait([watching])
 
     asyncio.run(show())
 
