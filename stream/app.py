@@ -178,11 +178,16 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
 
     @app.on_before_shutdown.connect  # pyright: ignore[reportArgumentType]
     async def close(sender: object, **_: object) -> None:
+        """Faust sends this when it fetches nothing more, and leaves the group only afterwards."""
+        if "worker" in held:
+            await held["worker"].close()
         await exits.aclose()
 
 
 async def _take(app: App, worker: Worker, stream: Any, events: list[Any]) -> None:
     async with worker.turn:
+        if worker.closed:
+            return
         current = {app.consumer_generation_id} & {app.restored}
         ours = [event for event in events if event.message.generation_id in current]
         fresh = [event for event in ours if event.message.partition not in worker.stopped]  # no ack for the others

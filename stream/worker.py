@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -29,6 +30,9 @@ from stream.watch import Watch
 
 SEAL_WITHIN_S = 10.0
 """A seal that the log says it has is there within this time."""
+
+CLOSE_S = 5.0
+"""How long a batch may take that is on its way when the worker ends; then it is given again by another."""
 
 log = structlog.get_logger("worker")
 Answer = TypeVar("Answer")
@@ -55,6 +59,8 @@ class Worker:
     ----------
     turn : asyncio.Lock
         Held by whoever calls `take`.
+    closed : bool
+        Nothing more is taken: this worker is about to leave its group.
     stopped : set of int
         Partitions of which nothing more is taken until the next restore, since too many of their devices fail.
     next : dict of int to int
@@ -77,6 +83,7 @@ class Worker:
         self._seen: set[int] = set()
         self._pulse = Pulse()
         self.turn = asyncio.Lock()
+        self.closed = False
         self.stopped: set[int] = set()
         self.next: dict[int, int] = {}
         self.watch = Watch(health)
@@ -172,6 +179,13 @@ class Worker:
             log.error("partition_stopped", partition=partition, next_offset=self.next[partition])
         self.stopped |= out.stopped
         self._health.ready()
+
+    async def close(self) -> None:
+        """Finish the batch that is on its way, and take no other."""
+        self.closed = True
+        with suppress(TimeoutError):  # brokers that do not answer hold nobody up
+            async with asyncio.timeout(CLOSE_S), self.turn:
+                self._thread.shutdown(wait=False)
 
     def _seals(self, out: Out) -> Iterable[Send]:
         for partition, body in out.seals:
