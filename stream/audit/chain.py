@@ -291,15 +291,11 @@ def _commands(partition: int, sealed: Sequence[Sealed], commands: Iterable[Entry
                 elif logged - {sha256}:
                     found.append(Fault("altered", "command", *where, "its bytes are not those that a seal names"))
         before = each.seal.n
-    last = sealed[-1].seal.offset
     for key, offset in sorted(has.keys() - named):
-        if offset < last:
-            device = key.decode(errors="replace")
-            found.append(
-                Fault(
-                    "inserted", "command", partition, device, offset, None, _around(sealed, offset), "no seal names it"
-                )
-            )
+        before, behind = _around(sealed, offset)
+        if behind is not None and behind == (-1 if before is None else before) + 1:  # no seal lacks between
+            where = partition, key.decode(errors="replace"), offset, None, (before, behind)
+            found.append(Fault("inserted", "command", *where, "no seal names it"))
     return found
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from ecg.frame import FrameError, Setup, Tick, decode
-from stream import topics
-from stream.audit.log import Log, as_record
-from stream.audit.places import rows_before, seal_before
-from stream.pipeline import Out, Pipeline, Predict, Record
+from ecg.frame import FrameError, PublicKey, Setup, Tick, decode
+from stream import seal, topics
+from stream.audit.log import Log, as_record, opened
+from stream.audit.places import Shared, code_of, rows_before, seal_before
+from stream.pipeline import PARTITION_KEY, Out, Pipeline, Predict, Record
 
 Start = Literal["checkpoint", "first"]
 MOST_TOLD = 20
@@ -53,6 +53,12 @@ class Work:
         Refused ones by the field that was at fault, as in `signature` and `nonce`.
     refusals : list of Refusal
         The first of them.
+    keys : dict of str to PublicKey
+        Those that setups in force named.
+    made_by : set of (str, str)
+        Version of the code and kind of machine that made the checkpoints begun with.
+    seals : list of (int, bytes)
+        Partition and body of the seals of the stretches, derived again.
     bed_seconds, ward_s, seconds, cpu_s : float
         Seconds of beds, of the ward's time (of the longest stretch), of the wall's and of processors.
     """
@@ -62,6 +68,9 @@ class Work:
     inputs: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     refusals: list[Refusal] = field(default_factory=list)
+    keys: dict[str, PublicKey] = field(default_factory=dict)
+    made_by: set[tuple[str, str]] = field(default_factory=set)
+    seals: list[tuple[int, bytes]] = field(default_factory=list)
     bed_seconds: float = 0.0
     ward_s: float = 0.0
     seconds: float = 0.0
@@ -87,20 +96,28 @@ class Nets(dict[str, Predict]):
         self._log = log
 
     async def load(self, wanted: set[str]) -> None:
-        """Load those that the log has; a setup that names another one is refused, as it was when it came."""
-        from stream.nets import load_net
+        """Load those that the log has; a setup that names another one is refused, as it was when it came.
 
+        Raises
+        ------
+        ValueError
+            If the log has weights that this version does not know.
+        """
         if not wanted:
             return
         for partition, (first, end) in (await self._log.bounds(topics.WEIGHTS)).items():
             async for batch in self._log.read(topics.WEIGHTS, partition, first, end):
                 for entry in batch:
                     if (entry.key or b"").decode(errors="replace") in wanted and entry.value:
-                        self._take(entry.value, load_net)
+                        self._take(entry.value)
 
-    def _take(self, value: bytes, load_net: Callable[[bytes], tuple[str, Predict]]) -> None:
+    def _take(self, value: bytes) -> None:
+        from stream.nets import UnknownWeightsError, load_net
+
         try:
             sha256, net = load_net(value)
+        except UnknownWeightsError:
+            raise
         except ValueError:  # no worker could load it either
             return
         self[sha256] = net
@@ -172,6 +189,7 @@ class Deriver:
         at = 0
         if self._start == "checkpoint":
             rows = await rows_before(self._log, partition, stretch.first, self._device)
+            self._remember(rows)
             at = pipeline.restore(partition, rows, await seal_before(self._log, partition, stretch.first)) or 0
             await self._nets.load(pipeline.missing_weights([]))
             if lacking := pipeline.missing_weights([]):
@@ -179,12 +197,25 @@ class Deriver:
         self.work.resumed[partition] = at
         return pipeline, at
 
+    def _remember(self, rows: Mapping[bytes, bytes]) -> None:
+        for key, value in rows.items():
+            if key == PARTITION_KEY:
+                self.work.keys |= msgspec.msgpack.decode(value, type=Shared).setup.keys
+            else:
+                self.work.made_by.add(code_of(value))
+
     def _fed(self, pipeline: Pipeline, records: Sequence[Record], stretch: Stretch) -> Out:
         out = pipeline.feed(records)
         self.work.bed_seconds += len(out.vitals)
+        refused = {record.offset for record, _ in out.dead}
         for record, reason in out.dead:
             if stretch.first <= record.offset < stretch.end:
                 self.work.refuse(record, reason)
+        for record in records:
+            if record.offset not in refused and kind_of(record.value)[0].endswith("setup"):
+                setup = opened(record.value)
+                self.work.keys |= setup.keys if isinstance(setup, Setup) else {}
+        self.work.seals += [(p, body) for p, body in out.seals if seal.decode(body).offset >= stretch.first]
         return out
 
     def _look(self, records: Sequence[Record], at: int, stretch: Stretch, ticks: _Ticks) -> None:
@@ -193,7 +224,7 @@ class Deriver:
             if record.offset > at:
                 self.work.gaps.append(Stretch(record.partition, at, record.offset))
             at = record.offset + 1
-            kind, body = _kind(record.value)
+            kind, body = kind_of(record.value)
             if kind.endswith("tick"):
                 ticks.add(body)
             if record.offset >= stretch.first:
@@ -228,7 +259,7 @@ class _Tag(msgspec.Struct):
 _tag = msgspec.msgpack.Decoder(_Tag)
 
 
-def _kind(value: bytes) -> tuple[str, bytes]:
+def kind_of(value: bytes) -> tuple[str, bytes]:
     """Return what a record is, by its tags alone, and its bytes out of their envelope."""
     try:
         tag = _tag.decode(value)

@@ -7,13 +7,16 @@ covers) is searched for by halves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from ecg.frame import Signed, Tick
+from ecg.frame import Setup, Signed, Tick
+from ecg.wardclock import WardClock
 from stream import seal, topics
 from stream.audit.log import Entry, Log, opened
 from stream.bed import CHECKPOINT_EVERY_NS
+from stream.bed_state import Kept
 from stream.pipeline import PARTITION_KEY
 
 NEAR = 500
@@ -64,6 +67,16 @@ async def seal_before(log: Log, partition: int, offset: int) -> bytes | None:
             body = seal_body(entry.value)
             if body is not None and seal.decode(body).offset < offset:
                 found = body if found is None or seal.decode(found).n < seal.decode(body).n else found
+    return found
+
+
+async def seals_of(log: Log, partition: int, first: int, end: int) -> list[Entry]:
+    """Return the seals of a partition that lie in a range of the input, as far as they can be read."""
+    bounds = (await log.bounds(topics.SEALS)).get(partition, (0, 0))
+    since = await _search(log, topics.SEALS, partition, bounds, _sealed_at, first)
+    found: list[Entry] = []
+    async for batch in log.read(topics.SEALS, partition, since, bounds[1]):
+        found += [entry for entry in batch if (at := _sealed_at(entry)) is None or first <= at < end]
     return found
 
 
@@ -122,7 +135,7 @@ class _Rows:
             if (covers := covers_of(key, value)) < self._offset:
                 self._newest[key] = max(self._newest.get(key, (-1, b"")), (covers, value))
                 if key == PARTITION_KEY:
-                    self._grid_ns.append(msgspec.msgpack.decode(value, type=_Shared).clock.now_ns)
+                    self._grid_ns.append(msgspec.msgpack.decode(value, type=Shared).clock.now_ns)
 
     def are_all(self, alive: set[bytes]) -> bool:
         """Say whether more rows could change nothing: whoever lives has one in each ten minutes of the ward's time."""
@@ -135,30 +148,32 @@ class _Rows:
         return {key: value for key, (_, value) in self._newest.items()}
 
 
-class _Clock(msgspec.Struct):
-    now_ns: int = 0
+class Shared(msgspec.Struct, array_like=True):
+    """What a checkpoint of a partition itself begins with."""
+
+    covers: int
+    clock: WardClock
+    setup: Setup
 
 
 class _State(msgspec.Struct):
     covers: int
 
 
-class _Shared(msgspec.Struct, array_like=True):
-    covers: int
-    clock: _Clock
-
-
-class _Kept(msgspec.Struct, array_like=True):
-    schema: int
-    device: str
-    state: _State
+_STATE, _VERSION, _MACHINE = (Kept.__struct_fields__.index(name) for name in ("state", "version", "machine"))
 
 
 def covers_of(key: bytes, value: bytes) -> int:
     """Return the last offset of the input that a snapshot or checkpoint covers."""
     if key == PARTITION_KEY:
-        return msgspec.msgpack.decode(value, type=_Shared).covers
-    return msgspec.msgpack.decode(value, type=_Kept).state.covers
+        return msgspec.msgpack.decode(value, type=Shared).covers
+    return msgspec.msgpack.decode(msgspec.msgpack.decode(value, type=list[msgspec.Raw])[_STATE], type=_State).covers
+
+
+def code_of(value: bytes) -> tuple[str, str]:
+    """Return the version of the code, and the kind of machine, that made a checkpoint of a device."""
+    kept = msgspec.msgpack.decode(value, type=list[Any])
+    return kept[_VERSION], kept[_MACHINE]
 
 
 def _shared_covers(entry: Entry) -> int | None:

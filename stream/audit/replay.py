@@ -7,7 +7,7 @@ ward's: from the first tick at or after its begin to the first at or after its e
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,10 +16,11 @@ import msgspec
 from stream import topics
 from stream.audit.compare import Comparison, Difference
 from stream.audit.derive import Deriver, Nets, Refusal, Start, Stretch, Work
-from stream.audit.log import Log
-from stream.audit.places import alerts_since, first_derivable, place
+from stream.audit.log import Entry, Log
+from stream.audit.places import alerts_since, first_derivable, place, seals_of
+from stream.audit.sealed import Resealed, resealed
 from stream.placement import partition_of
-from stream.version import VERSION
+from stream.version import MACHINE, VERSION
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -37,8 +38,8 @@ class Report(msgspec.Struct):
     """What a replay found; identical where no alert differs and none is unreadable.
 
     `figures` are counts of alerts and speeds, `inputs` the records of the range by kind, `refused` those that the
-    pipeline refused by the field at fault, `gaps` offsets that the log has lost, `notes` what else the auditor should
-    know.
+    pipeline refused by the field at fault, `gaps` offsets that the log has lost, `seal_faults` say what is wrong with
+    seals (where all devices were derived), `notes` what else the auditor should know.
     """
 
     identical: bool
@@ -52,6 +53,7 @@ class Report(msgspec.Struct):
     refused: dict[str, int]
     refusals: list[Refusal]
     gaps: list[Stretch]
+    seal_faults: list[str]
     notes: list[str]
 
 
@@ -65,22 +67,37 @@ async def replay(log: Log, wanted: Wanted, nets: Nets | None = None) -> Report:
     """
     stretches, notes = await stretches_of(log, wanted)
     compared = Comparison(stretches, wanted.device)
-    await read_logged(log, stretches, compared)
+    await read_logged(log, stretches, compared.log)
     deriver = Deriver(log, Nets(log) if nets is None else nets, device=wanted.device, start=wanted.start)
     for stretch in stretches:
         async for out in deriver.run(stretch):
             for _, value in out.alerts:
                 compared.derive(value)
-    return await _report(log, stretches, compared, deriver.work, notes)
+    sealed = Resealed(0, 0, [])
+    if wanted.device is None:
+        sealed = await _seals(log, stretches, deriver.work)
+    return await _report(log, stretches, compared, deriver.work, sealed, notes)
 
 
-async def read_logged(log: Log, stretches: list[Stretch], compared: Comparison) -> None:
-    """Show a comparison the alerts that can have come of some stretches."""
+async def _seals(log: Log, stretches: list[Stretch], work: Work) -> Resealed:
+    """Compare the seals of some stretches with those derived again."""
+    logged = derived = 0
+    faults: list[str] = []
+    for partition, first, end in stretches:
+        again = [body for place, body in work.seals if place == partition]
+        found = resealed(await seals_of(log, partition, first, end), again, work.keys)
+        logged, derived = logged + found.logged, derived + found.derived
+        faults += [f"partition {partition}: {fault}" for fault in found.faults]
+    return Resealed(logged, derived, faults)
+
+
+async def read_logged(log: Log, stretches: list[Stretch], take: Callable[[list[Entry]], None]) -> None:
+    """Hand over the records of the alert topic that can have come of some stretches."""
     appended = [await _append_ns(log, stretch) for stretch in stretches]
     since = await alerts_since(log, min(appended, default=0))
     end = (await log.bounds(topics.ALERTS)).get(0, (0, 0))[1]
     async for batch in log.read(topics.ALERTS, 0, since, end):
-        compared.log(batch)
+        take(batch)
 
 
 async def _append_ns(log: Log, stretch: Stretch) -> int:
@@ -89,21 +106,27 @@ async def _append_ns(log: Log, stretch: Stretch) -> int:
     return 0
 
 
-async def _report(log: Log, stretches: list[Stretch], compared: Comparison, work: Work, notes: list[str]) -> Report:
+async def _report(
+    log: Log, stretches: list[Stretch], compared: Comparison, work: Work, sealed: Resealed, notes: list[str]
+) -> Report:
     counts = compared.counts()
+    others = sorted(made for made in work.made_by if made != (VERSION, MACHINE))
+    notes += [f"checkpoints were made by {code} on {kind}, this is {VERSION} on {MACHINE}" for code, kind in others]
     figures = {
         "alerts_logged": compared.logged,
         "alerts_derived": compared.derived,
         "alerts_of_services": compared.services,
         "alerts_doubled": compared.doubles,
         **counts,
+        "seals_logged": sealed.logged,
+        "seals_derived": sealed.derived,
         "times_real_time": round(work.ward_s / work.seconds, 1) if work.seconds else 0.0,
         "bed_seconds_per_core_second": round(work.bed_seconds / work.cpu_s, 1) if work.cpu_s else 0.0,
         "bed_seconds": work.bed_seconds,
         "seconds": round(work.seconds, 3),
     }
     return Report(
-        not any(counts.values()) and not compared.unreadable,
+        not any(counts.values()) and not compared.unreadable and not sealed.faults,
         VERSION,
         figures,
         stretches,
@@ -114,6 +137,7 @@ async def _report(log: Log, stretches: list[Stretch], compared: Comparison, work
         dict(sorted(work.refused.items())),
         work.refusals,
         work.gaps,
+        sealed.faults,
         notes,
     )
 
@@ -193,6 +217,7 @@ def told(report: Report) -> list[str]:
     lines = [f"note: {note}" for note in report.notes]
     lines += [_line(each) for each in report.differences]
     lines += [f"unreadable: record {place} of {topics.ALERTS}" for place in report.unreadable]
+    lines += [f"seals: {fault}" for fault in report.seal_faults]
     lines += [f"gap: partition {gap.partition} lacks offsets {gap.first} to {gap.end - 1}" for gap in report.gaps]
     inputs = ", ".join(f"{n} {kind}" for kind, n in report.inputs.items())
     refused = ", ".join(f"{n} for {field}" for field, n in report.refused.items()) or "none"
@@ -200,6 +225,7 @@ def told(report: Report) -> list[str]:
     lines += [f"  refused at {each.partition}:{each.offset}: {each.reason}" for each in report.refusals]
     counts = [f"{figures[name]:.0f} {name.removeprefix('alerts_')}" for name in _COUNTS]
     lines.append(f"alerts: {', '.join(counts)}; {'identical' if report.identical else 'DIFFERENT'}")
+    lines.append(f"seals: {figures['seals_logged']:.0f} logged, {figures['seals_derived']:.0f} derived")
     lines.append(
         f"{figures['times_real_time']:.0f} times real time,"
         f" {figures['bed_seconds_per_core_second']:.0f} bed-seconds per core-second"

@@ -70,6 +70,37 @@ def open_seal(entry: Entry, keys: Mapping[str, PublicKey]) -> Sealed | str:
     return Sealed(entry.offset, found, seal.seal_hash(signed.body))
 
 
+class Resealed(NamedTuple):
+    """How many seals of a range were logged and derived again, and what is wrong with them, a line each."""
+
+    logged: int
+    derived: int
+    faults: list[str]
+
+
+def resealed(logged: Sequence[Entry], derived: Sequence[bytes], keys: Mapping[str, PublicKey]) -> Resealed:
+    """Compare the seals of a partition as they were logged with bodies that were derived again."""
+    opened = [open_seal(entry, keys) for entry in logged]
+    faults = [
+        f"seal at {e.partition}:{e.offset}: {o}" for e, o in zip(logged, opened, strict=True) if isinstance(o, str)
+    ]
+    had = {each.seal.n: each for each in opened if isinstance(each, Sealed)}
+    has = {seal.decode(body).n: body for body in derived}
+    faults += [f"seal {n} is missing" for n in sorted(has.keys() - had.keys())]
+    faults += [f"seal {n} at {had[n].place} is not derived" for n in sorted(had.keys() - has.keys())]
+    for n in sorted(had.keys() & has.keys()):
+        if had[n].hash != seal.seal_hash(has[n]):
+            faults.append(f"seal {n} at {had[n].place} differs: {_differing(had[n].seal, seal.decode(has[n]))}")
+    return Resealed(len(had), len(has), faults)
+
+
+def _differing(had: seal.Seal, has: seal.Seal) -> str:
+    """Name what differs, for the heads by device."""
+    fields = [name for name in ("time_ns", "offset", "previous", "version") if getattr(had, name) != getattr(has, name)]
+    devices = sorted({name for name in had.heads | has.heads if had.heads.get(name) != has.heads.get(name)})
+    return ", ".join([*fields, *(f"the head of {name}" for name in devices)])
+
+
 def _forks(partition: int, by_number: Mapping[int, list[Sealed]]) -> Iterator[Told]:
     for n, its in sorted(by_number.items()):
         for other in its[1:]:
