@@ -69,6 +69,7 @@ class Publisher:
         self._places, self._outage, self._alarms = Places(), Outage(health), ServiceAlarms(name)
         self._vitals = VitalsPublisher(kafka, store, self._outage, self._places)
         self._quiet_at: dict[str, float] = {}
+        self._suspects: dict[str, list[tuple[int, Head]]] = {}
         self._end = self._judged = self._lost_until = 0
         self._settled, self._trim_at = False, 0.0
         self._written = health.counter("alerts_written", "Alerts written to Redis")
@@ -189,18 +190,28 @@ class Publisher:
                 )  # fmt: skip
 
     def _judge(self, heads: dict[int, Head], wrote: Wrote) -> None:
-        """Raise an alarm on alerts that contradict others, unless they were judged before Redis was lost."""
+        """Note alerts that contradict others, unless they were judged before, or a later alarm in the log says it."""
         kinds = (("alert_conflict", wrote.conflicts, self._conflicts), ("chain_fork", wrote.forks, self._forks))
         for condition, offsets, counter in kinds:
             for offset in (offset for offset in offsets if offset >= self._judged):
                 head = heads[offset]
                 counter.inc()
                 log.error(condition, device=head.device, alert=head.id, offset=offset)
-                if head.is_service:  # of another process of the same name: an alarm on it would be one more
-                    continue
+                if not head.is_service:  # else of another process of the same name: an alarm on it would be one more
+                    self._suspects.setdefault(condition, []).append((offset, head))
+        for at, head in heads.items():
+            if head.is_service and head.condition in self._suspects:
+                self._suspects[head.condition] = [each for each in self._suspects[head.condition] if each[0] > at]
+
+    def _accuse(self) -> None:
+        """Raise an alarm on what was noted, once the log was read to its end."""
+        now_s = asyncio.get_running_loop().time()
+        for condition, found in self._suspects.items():
+            for offset, head in found:
                 trace = f"alert {head.id} of {head.device} at offset {offset} of {topics.ALERTS}"
                 self._raise(Finding(condition, time.time_ns(), trace=trace), offset)
-                self._quiet_at[condition] = asyncio.get_running_loop().time() + QUIET_S
+                self._quiet_at[condition] = now_s + QUIET_S
+        self._suspects.clear()
 
     def _raise(self, finding: Finding, first: int | None = None) -> None:
         if self._alarms.start(finding, self._end, first):
@@ -257,6 +268,8 @@ class Publisher:
         self._settled = self._settled or position >= self._end
         self._end = max(self._end, consumer.highwater(part) or 0)
         lag, now_s = self._end - position, time.time()
+        if not lag:
+            self._accuse()
         self._lag.set(lag)
         asked_ms = consumer.last_poll_timestamp(part)
         if asked_ms is not None and now_s - asked_ms / 1000 > LATE_S:
