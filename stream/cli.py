@@ -15,9 +15,11 @@ import typer
 from stream.child import ServiceError
 from stream.commands import (
     analysis,
+    audit,
     bench,
     dead_letters,
     evaluate,
+    export,
     records,
     security,
     services,
@@ -32,7 +34,7 @@ interrupt.catch()
 app = typer.Typer(
     name="vigil", no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
-for group in (services, ward, setup, analysis):
+for group in (services, ward, setup, analysis, export, audit):
     app.add_typer(group.app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -18,7 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def analyze(
-    record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea.")],
+    record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea; or a folder of `vigil export`.")],
     out: Annotated[Path | None, typer.Option(help="Write annotations, alerts and vitals here.")] = None,
     signals: Annotated[bool, typer.Option("--signals", help="Write the denoised leads, too.")] = False,
     net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
@@ -26,7 +26,15 @@ def analyze(
     t0_ns: Annotated[int | None, typer.Option(help="Device time of the first sample; else 2000-01-01.")] = None,
     json: Json = False,
 ) -> None:
-    """Run one record through the pipeline, without a server."""
+    """Run one record, or what `vigil export` wrote, through the pipeline, without a server.
+
+    Of an export the alerts are those of the ward, to the byte: 1 where they are not.
+    """
+    if record.is_dir():
+        if signals or net != "shipped" or device is not None or t0_ns is not None:
+            raise ValueError("an export is analyzed as it is: only --out and --json go with a folder")
+        _analyze_export(record, out, json=json)
+        return
     from ecg.lead import of_record
     from ecg.record import read
     from stream import analyze as runner
@@ -50,6 +58,28 @@ def analyze(
         print(f"{at_s:9.1f} s  {alert.phase:8} {alert.presence:12} {alert.text}")
     counts = ", ".join(f"{n} {label}" for label, n in summary["beats"].items())
     print(f"{recording.name}: {recording.duration_s:.0f} s, {counts or 'no beats'}, {times:.0f} times real time")
+
+
+def _analyze_export(folder: Path, out: Path | None, *, json: bool) -> None:
+    """Derive the alerts of an exported log, and compare them with those that were logged."""
+    from stream.exported import derive, find, summary
+
+    started = time.perf_counter()
+    log = find(folder)
+    derived = derive(log)
+    if out is not None:
+        derived.write(out)
+    said = summary(derived, log, time.perf_counter() - started)
+    if json:
+        print(msgspec.json.encode(said).decode())
+    else:
+        for alert in said["alerts"]:
+            at_s = (alert.onset_ns - (derived.recorder.first_ns or 0)) / 1e9
+            print(f"{at_s:9.1f} s  {alert.phase:8} {alert.presence:12} {alert.text}")
+        same = "identical to those of the ward" if said["identical"] else "NOT those of the ward"
+        times = said["figures"]["times_real_time"]
+        print(f"{said['record']}: {len(derived.alerts)} alerts, {same}; {times:.0f} times real time")
+    raise SystemExit(0 if said["identical"] else 1)
 
 
 @app.command()
