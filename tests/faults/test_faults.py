@@ -1,0 +1,57 @@
+"""Whatever is killed, stopped, lost or rolled back: each alert reaches its ward once, as the log alone gives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream import topics
+from tests.faults.trial import trial, trials
+from tests.faults.verdict import judge
+from tests.faults.world import MOMENTS, World
+
+SEEDS = range(40)
+
+
+@pytest.mark.parametrize("first", SEEDS[::10])
+def test_through_drawn_faults_nothing_is_lost_doubled_or_other_than_from_the_log(first: int) -> None:
+    found = {seed: trial(seed) for seed in range(first, first + 10)}
+    assert {seed: verdict for seed, verdict in found.items() if not verdict.holds} == {}
+    assert sum(verdict.faults for verdict in found.values()) > 60
+    assert sum(verdict.alerts for verdict in found.values()) > 150
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("blow", ["kill", "stop"])
+def test_a_worker_struck_at_any_moment_of_a_batch_loses_and_doubles_nothing(moment: str, blow: str) -> None:
+    with World(seed=len(moment), devices=3) as world:
+        world.run(14.0)
+        for worker in world.workers:
+            world.strike(worker, "kill" if blow == "kill" else "stop", at=moment, for_s=9.0)
+        world.run(22.0)
+        verdict = judge(world, world.settle())
+        assert verdict.holds, verdict
+        assert all(worker.starts > 1 or blow == "stop" for worker in world.workers)
+
+
+def test_the_same_seed_gives_the_same_ward_to_the_byte() -> None:
+    def ended(seed: int) -> list[list[tuple[object, ...]]]:
+        with World(seed) as world:
+            world.run(10.0)
+            world.strike(world.workers[0], "kill")
+            world.run(15.0)
+            return [list(log) for log in world.brokers.logs.values()]
+
+    assert ended(3) == ended(3)
+
+
+def test_a_ward_without_faults_emits_each_alert_once() -> None:
+    with World(seed=5, workers=1, partitions=1) as world:
+        world.run(40.0)
+        verdict = judge(world, world.settle())
+        emitted = len(world.brokers.entries(topics.ALERTS))
+    assert verdict.holds, verdict
+    assert emitted == verdict.alerts > 8
+
+
+def test_two_processes_find_what_one_finds() -> None:
+    assert trials(6, seed=100, processes=2) == trials(6, seed=100, processes=1)
