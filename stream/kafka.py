@@ -17,6 +17,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
@@ -91,10 +92,13 @@ def _password(settings: Settings) -> str:
 async def start(client: Any, kafka: Kafka) -> None:
     """Start a client; raises ConnectionError, in one line that says why, where no broker can be used."""
     try:
-        await client.start()
-    except (KafkaConnectionError, NodeNotReadyError) as error:
+        with allowed():
+            await client.start()
+    except (KafkaConnectionError, NodeNotReadyError, NotAllowedError) as error:
         with suppress(KafkaError):
             await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        if isinstance(error, NotAllowedError):
+            raise
         raise await unreached(kafka) from error
 
 
@@ -113,6 +117,7 @@ async def unreached(kafka: Kafka) -> ConnectionError:
             why = _why(error, kafka) or why
         else:
             connection.close()
+            why = "takes connections, and ends them: perhaps it wants another VIGIL_KAFKA_SECURITY"
     return ConnectionError(f"kafka at {addresses} {why}")
 
 
@@ -121,11 +126,36 @@ def _why(error: Exception, kafka: Kafka) -> str | None:
         return f"refuses the user {kafka.get('sasl_plain_username')}: unknown, or another password"
     if isinstance(error, UnsupportedSaslMechanismError):
         return f"does not know users there by {MECHANISM}"
+    if isinstance(error, IllegalSaslStateError):
+        return "takes no user and password there: another port, or VIGIL_KAFKA_SECURITY=ssl"
     if "ssl_context" in kafka:
         return tls.fault(error)
     if isinstance(error, KafkaConnectionError):
         return "ends the connection: perhaps it wants TLS (VIGIL_KAFKA_SECURITY)"
     return None
+
+
+class Reader(AIOKafkaConsumer):
+    """A consumer that says at once where a topic is not its to read: aiokafka's would ask for 40 s for its offsets."""
+
+    async def beginning_offsets(self, partitions: Any) -> Any:
+        """Return the first offset of each partition; raises NotAllowedError."""
+        await self._may_see({part.topic for part in partitions})
+        return await super().beginning_offsets(partitions)
+
+    async def end_offsets(self, partitions: Any) -> Any:
+        """Return the offset behind the last record of each partition; raises NotAllowedError."""
+        await self._may_see({part.topic for part in partitions})
+        return await super().end_offsets(partitions)
+
+    async def _may_see(self, names: set[str]) -> None:
+        for topic in names:
+            if self.partitions_for_topic(topic) is None:
+                await self._client.add_topic(topic)
+                await self._client.force_metadata_update()
+        with allowed():
+            if hidden := names & self._client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(hidden)
 
 
 @contextmanager
@@ -136,9 +166,10 @@ def allowed() -> Generator[None]:
     except TopicAuthorizationFailedError as error:
         raise NotAllowedError(f"kafka does not allow this process the topic {_names(error)}") from error
     except GroupAuthorizationFailedError as error:
-        raise NotAllowedError(f"kafka does not allow this process the group {_names(error)}") from error
+        group = _names(error).rpartition(" ")[2]  # some of aiokafka's say more than the name
+        raise NotAllowedError(f"kafka does not allow this process the group {group}") from error
     except ClusterAuthorizationFailedError as error:
-        raise NotAllowedError("kafka does not allow this process what it asked of the cluster") from error
+        raise NotAllowedError("kafka allows this process to write to no topic, nor to administer it") from error
 
 
 def _names(error: KafkaError) -> str:
@@ -151,17 +182,17 @@ async def producing(kafka: Kafka) -> AsyncGenerator[AIOKafkaProducer]:
     """Yield a started producer: in order, without doubles of its own, acknowledged by all replicas."""
     producer = AIOKafkaProducer(enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES, **kafka)
     await start(producer, kafka)
-    try:
-        with allowed():
+    with allowed():
+        try:
             yield producer
-    finally:
-        await producer.stop()
+        finally:
+            await producer.stop()
 
 
 @asynccontextmanager
-async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaConsumer]:
+async def reading(kafka: Kafka, **options: Any) -> AsyncGenerator[Reader]:
     """Yield a started consumer without a group: it is told what to read and from where, and commits nothing."""
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **{"fetch_max_wait_ms": 20, **kafka, **options})
+    consumer = Reader(enable_auto_commit=False, **{"fetch_max_wait_ms": 20, **kafka, **options})
     await start(consumer, kafka)
     try:
         with allowed():

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from stream.health import Health
 from stream.store import REFUSALS
@@ -58,6 +58,8 @@ class Outage:
             while True:
                 try:
                     given = await call(*arguments)
+                except NoPermissionError as error:
+                    raise ConnectionError(f"redis does not allow this user to write: {error}") from None
                 except REFUSALS as error:
                     reason = str(error).rpartition(" caused error: ")[2]  # before it stands the command, and its data
                     log.error("redis_refuses", reason=reason)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 
 from stream.settings import Settings
 
+PROBE_S = 2.0
+"""How long a server that could not be used may take once more, to learn why."""
 OTHER_NAME = {62, 64}
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 EXPIRED = 10
@@ -72,6 +75,30 @@ def redis_of(settings: Settings) -> str:
     if not url.startswith("rediss:") or not query or urlsplit(url).query:
         return url
     return f"{url}?{query}"
+
+
+async def why_not(url: str, error: Exception) -> str:
+    """Return in words why a Redis could not be used; what a server says of our certificate, redis-py does not tell."""
+    if (said := fault(error)) is not None:
+        return said
+    at = urlsplit(url)
+    if at.scheme != "rediss":
+        ended = any(word in str(error) for word in ("closed", "reset"))
+        return "ends the connection: perhaps it wants TLS (rediss://)" if ended else "does not answer"
+    files = dict(parse_qsl(at.query))
+    paths = (files.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))
+    made = context(*(Path(name) if name else None for name in paths))
+    try:
+        async with asyncio.timeout(PROBE_S):
+            reader, writer = await asyncio.open_connection(at.hostname, at.port or 6379, ssl=made)
+            try:
+                writer.write(b"PING\r\n")
+                await reader.read(1)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as failed:
+        return fault(failed) or "does not answer"
+    return "does not answer"
 
 
 def guard(redis: Redis) -> Redis:

@@ -14,10 +14,11 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     NotCoordinatorForGroupError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
-from stream.kafka import Kafka, start
+from stream.kafka import Kafka, allowed, start
 from stream.retention import Keep
 from stream.topic_table import (
     ALERTS,
@@ -181,6 +182,8 @@ async def partitions(kafka: Kafka, topic: str) -> range:
     """Return the partitions that a topic has; raises ConnectionError where it is not there."""
     async with _admin(kafka) as admin:
         described = await admin.describe_topics([topic])
+        if described and described[0]["error_code"] == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(topic)
     if not described or not (count := len(described[0]["partitions"])):
         raise ConnectionError(f"kafka has no topic {topic}: `vigil topics create` makes it")
     return range(count)
@@ -209,7 +212,8 @@ async def _admin(kafka: Kafka) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka)
     await start(admin, kafka)
     try:
-        yield admin
+        with allowed():
+            yield admin
     finally:
         await admin.close()
 
@@ -217,7 +221,10 @@ async def _admin(kafka: Kafka) -> AsyncGenerator[AIOKafkaAdminClient]:
 async def _settings(admin: AIOKafkaAdminClient, name: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return a topic's settings, those that the table names and those that were set on the topic itself."""
     answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    entries = [entry for answer in answers for item in answer.resources for entry in item[4]]
+    found = [item for answer in answers for item in answer.resources]
+    if refused := [item[0] for item in found if item[0]]:
+        raise for_code(refused[0])(name)
+    entries = [entry for item in found for entry in item[4]]
     wanted = settings_of(TOPICS[name], 1)
     chosen = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
     return {entry[0]: entry[1] for entry in entries if entry[0] in wanted}, chosen
