@@ -137,14 +137,15 @@ class Bed:
                 case Lost(records):
                     self.state.lost, self.state.lost_ns = records, self.state.now_ns
                 case Setup():
-                    self._set_up(what)
+                    self.set_up(what)
                 case Arrival.GOOD:
                     self.state.frame_tick_ns, self.state.bad_frames = self.state.tick_ns, 0
                 case Arrival.BAD:
                     self.state.bad_frames += 1
         return self._given
 
-    def _set_up(self, setup: Setup) -> None:
+    def set_up(self, setup: Setup) -> None:
+        """Put a setup into force."""
         self.state.setup = setup
         if setup.weights.get("net") is None:
             self.state.probabilities = None

@@ -164,15 +164,13 @@ class Pipeline:
         place is not looked at, as with a recording that never was in Kafka.
     only : frozenset of bytes
         Keys of the devices that are wanted, where an audit is of some alone; others are passed over. Empty: all are.
-    as_if : callable or None
-        Gives each setup that comes into force another face: what would have been alarmed under other settings.
     """
 
     def __init__(self, nets: Mapping[str, Predict], watch: Callable[[str, int, Analysis], None] | None = None) -> None:
         self._nets, self._watch = nets, watch
         self.partitions = 0
         self.only: frozenset[bytes] = frozenset()
-        self.as_if: Callable[[Setup], Setup] | None = None
+        self._face: Callable[[Setup], Setup] | None = None
         self._front = FrontEnd()
         self._beds: dict[tuple[int, str], Bed] = {}
         self._partitions: dict[int, _Partition] = {}
@@ -214,7 +212,7 @@ class Pipeline:
         if PARTITION_KEY not in snapshots:
             return None
         shared = self._partitions[partition] = msgspec.msgpack.decode(snapshots[PARTITION_KEY], type=_Partition)
-        shared.setup, shared.version, shared.machine = self._seen_as(shared.setup), VERSION, MACHINE
+        shared.version, shared.machine = VERSION, MACHINE
         if sealed is not None and (last := seal.decode(sealed)).n >= shared.seals:
             shared.seals, shared.sealed_ns, shared.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
         beds = [self._restore_bed(partition, v) for key, v in sorted(snapshots.items()) if key != PARTITION_KEY]
@@ -231,13 +229,20 @@ class Pipeline:
             raise ValueError(f"snapshot schema must be {SCHEMA}, got {kept.schema}")
         bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
-        bed.state.setup = self._seen_as(bed.setup)
         bed.front = None if kept.front is None else self._front.restore(kept.front, bed.windows.last(bed.windows.kept))
         self._beds[partition, kept.device] = bed
         return bed
 
+    def see_as(self, face: Callable[[Setup], Setup]) -> None:
+        """Show setups another face from here on, those in force as well: what would have been alarmed under it."""
+        self._face = face
+        for shared in (*self._partitions.values(), *self._again.values()):
+            shared.setup = self._seen_as(shared.setup)
+        for bed in self._beds.values():
+            bed.set_up(self._seen_as(bed.setup))
+
     def _seen_as(self, setup: Setup) -> Setup:
-        return setup if self.as_if is None or setup == UNCONFIGURED else self.as_if(setup)
+        return setup if self._face is None or setup == UNCONFIGURED else self._face(setup)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that are no longer ours."""

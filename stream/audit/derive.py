@@ -171,7 +171,13 @@ class Deriver:
             self._look(records, at, stretch, ticks)
             at = records[-1].offset + 1
             await self._nets.load(pipeline.missing_weights(records))
-            yield self._fed(pipeline, records, stretch)
+            before = sum(record.offset < stretch.first for record in records)
+            if before:
+                yield self._fed(pipeline, records[:before], stretch)
+            if before < len(records):
+                if self._as_if is not None:
+                    pipeline.see_as(self._as_if)
+                yield self._fed(pipeline, records[before:], stretch)
         if at < stretch.end:
             self.work.gaps.append(Stretch(stretch.partition, at, stretch.end))
         self.work.ward_s = max(self.work.ward_s, ticks.span_s)
@@ -183,7 +189,7 @@ class Deriver:
         partition = stretch.partition
         pipeline = Pipeline(self._nets)
         bounds = await self._log.bounds(topics.INPUT)
-        pipeline.partitions, pipeline.as_if = len(bounds), self._as_if
+        pipeline.partitions = len(bounds)
         if self._device is not None:
             pipeline.only = frozenset({self._device.encode()})
         at = 0

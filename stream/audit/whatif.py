@@ -1,7 +1,7 @@
 """What would have been alarmed under other weights or settings: a range of the input derived again as if, and counted.
 
-From the checkpoint before the range on, setups have the other face; what came before is as it was. What is compared is
-how often each condition was announced, not bytes.
+Where the range begins, the setup in force takes another face, as do those that follow; what came before is as it was.
+What is compared is how often each condition was announced, not bytes.
 """
 
 from __future__ import annotations
