@@ -65,10 +65,10 @@ def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | 
     first : int
         With which of `KINDS` to begin.
     workers : int or None
-        How many; None: two to four of them, most often three.
+        How many; None: three or four.
     """
     rng = random.Random(seed)
-    count = rng.choice((2, 3, 3, 4)) if workers is None else workers
+    count = rng.choice((3, 3, 4)) if workers is None else workers
     kinds = [KINDS[(first + k) % len(KINDS)] for k in range(faults)]
     rng.shuffle(kinds)
     step = (seconds - 2 * CALM_S) / max(1, faults)
