@@ -16,10 +16,11 @@ from redis.exceptions import RedisError
 
 from ecg import alert as message
 from ecg.alert import Alert, Risk, Vitals
-from ecg.frame import Command, Setup, encode
+from ecg.frame import Command, Setup
 from stream import topics
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.keys import SERVICES, WARDS, bed_key, beds_key, stream_key
+from stream.signing import Signer, encode_as
 from stream.store import UNASSIGNED, answer, reached, split_field
 from stream.trim import place
 
@@ -70,10 +71,14 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: str | None = None
 
 
-async def send_commands(kafka: Kafka, commands: Iterable[Command]) -> list[RecordMetadata]:
+async def send_commands(
+    kafka: Kafka, commands: Iterable[Command], signer: Signer | None = None
+) -> list[RecordMetadata]:
     """Put commands into the log, each in the partition of its device; return where, once the brokers hold them."""
     async with producing(kafka) as producer:
-        pending = [await producer.send(topics.INPUT, encode(each), each.device.encode()) for each in commands]
+        pending = [
+            await producer.send(topics.INPUT, encode_as(each, signer), each.device.encode()) for each in commands
+        ]
         return list(await asyncio.gather(*pending))
 
 
@@ -83,12 +88,12 @@ async def send_command(kafka: Kafka, command: Command) -> int:
     return sent.offset
 
 
-async def ask(kafka: Kafka, command: Command, within_s: float = 5.0) -> Outcome:
+async def ask(kafka: Kafka, command: Command, within_s: float = 5.0, signer: Signer | None = None) -> Outcome:
     """Put a command into the log, and wait until a worker has carried it out or refused it, or until time is up."""
     part = TopicPartition(topics.DEAD_LETTERS, 0)
     async with reading(kafka) as reader:
         letters = (await reader.end_offsets([part]))[part]
-        (sent,) = await send_commands(kafka, [command])
+        (sent,) = await send_commands(kafka, [command], signer)
         if not await _passed(kafka, sent.partition, sent.offset, within_s):
             return Outcome(sent.offset, taken=False)
         mine = {"partition": str(sent.partition).encode(), "offset": str(sent.offset).encode()}
@@ -115,9 +120,9 @@ async def is_shown(url: str, device: str) -> bool:
         return any(bed.device == device for bed in await read_beds(redis))
 
 
-async def send_setup(kafka: Kafka, setup: Setup) -> None:
+async def send_setup(kafka: Kafka, setup: Setup, signer: Signer | None = None) -> None:
     """Put a setup into every partition of the input; it is in force from there on."""
-    value = encode(setup)
+    value = encode_as(setup, signer)
     partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
         await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in partitions])

@@ -108,6 +108,8 @@ def simulate(
     from simulators.fleet import simulate as built
     from simulators.send import send
     from stream.client import send_commands
+    from stream.kafka import split
+    from stream.signing import signer_of
     from stream.topics import INPUT
 
     settings = served()
@@ -126,6 +128,7 @@ def simulate(
     if admit:
         places = [(each.device, Admit(admit, each.device)) for each in fleet]
         orders = [order(device, place, "simulate", "a simulated device") for device, place in places]
-        asyncio.run(send_commands(kafka(settings), orders))
-    sent = asyncio.run(send(frames, settings.kafka or "", INPUT, clock=clock))
+        asyncio.run(send_commands(kafka(settings), orders, signer_of(settings.key)))
+    brokers, security = split(kafka(settings))
+    sent = asyncio.run(send(frames, brokers, INPUT, clock=clock, security=security))
     print(f"{sent.frames} frames, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.1f} s; late p99 {sent.late_p99_s:.3f} s")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from ecg.clinical import Settings as Clinical
-from ecg.frame import Setup, check_input
+from ecg.frame import PublicKey, Setup, check_input
 from stream.commands.common import By, Reason, kafka, served
 
 app = typer.Typer()
@@ -26,24 +26,28 @@ def setup(
     ] = None,
     net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
     signed_only: Annotated[bool, typer.Option("--signed-only", help="Refuse unsigned inputs.")] = False,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="JSON of public keys by id, and what each may sign.")
+    ] = None,
     first: Annotated[bool, typer.Option("--first", help="Do nothing where weights are in the log already.")] = False,
 ) -> None:
     """Put clinical settings and the network's weights into force, on every partition."""
     from stream.client import has_weights, put_weights, send_setup
     from stream.nets import load_net, read_weights
+    from stream.signing import signer_of
 
     async def send() -> str | None:
         sha = None if weights is None else await put_weights(kafka(settings), weights)
-        entry = Setup(by, reason, time.time_ns(), clinical, {"net": sha}, unsigned=not signed_only)
+        entry = Setup(by, reason, time.time_ns(), clinical, {"net": sha}, public, unsigned=not signed_only)
         check_input(entry)
-        await send_setup(kafka(settings), entry)
+        await send_setup(kafka(settings), entry, signer_of(settings.key))
         return sha
 
     settings = served()
-    try:
-        clinical = msgspec.json.decode(settings_file.read_bytes(), type=Clinical) if settings_file else Clinical()
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{settings_file}: {error}") from error
+    clinical = _read(settings_file, Clinical) if settings_file else Clinical()
+    public = _read(keys, dict[str, PublicKey]) if keys else {}
+    if signed_only and not public:
+        raise ValueError("--signed-only needs --keys: nobody could tick, order or set up any more")
     weights = None if net == "none" else read_weights(net)
     if weights is not None:
         load_net(weights)  # what no worker could load must not come into force
@@ -52,3 +56,11 @@ def setup(
         return
     sha = asyncio.run(send())
     print(f"in force: settings {clinical.sha256()[:12]}, net {sha[:12] if sha else 'none, rules alone'}")
+
+
+def _read(path: Path, kind: Any) -> Any:
+    """Read a file of JSON; raises ValueError, with the file's name, where it holds something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import uuid
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Annotated, Literal
 
 import msgspec
@@ -101,13 +101,14 @@ async def _watch(url: str, ward: str | None, *, json: bool) -> None:
     """Say which beds cease to be watched, and which are again."""
     from stream.consumer import suspensions
 
-    async for bed, suspended in suspensions(url, ward):
-        if json:
-            place = {"ward": bed.ward, "bed": bed.bed, "device": bed.device}
-            print(msgspec.json.encode({"suspended" if suspended else "watched": place}).decode(), flush=True)
-        else:
-            what = "! MONITORING SUSPENDED" if suspended else "  watched again"
-            print(f"{'':>8}  {'':24}  {'':23}  {bed.ward + '/' + bed.bed:20} {what}", flush=True)
+    async with aclosing(suspensions(url, ward)) as changes:
+        async for bed, suspended in changes:
+            if json:
+                place = {"ward": bed.ward, "bed": bed.bed, "device": bed.device}
+                print(msgspec.json.encode({"suspended" if suspended else "watched": place}).decode(), flush=True)
+            else:
+                what = "! MONITORING SUSPENDED" if suspended else "  watched again"
+                print(f"{'':>8}  {'':24}  {'':23}  {bed.ward + '/' + bed.bed:20} {what}", flush=True)
 
 
 def _print(entry: str, alert: Alert, *, json: bool) -> None:
@@ -187,10 +188,11 @@ def standby(
 def _give(device: str, action: Action, who: str, why: str) -> None:
     """Put one command into the log, wait for a worker, and say what became of it; ends with 1 where it was refused."""
     from stream.client import ask, is_shown
+    from stream.signing import signer_of
 
     settings = served()
     entry = order(device, action, who, why)
-    outcome = asyncio.run(ask(kafka(settings), entry))
+    outcome = asyncio.run(ask(kafka(settings), entry, signer=signer_of(settings.key)))
     with suppress(ConnectionError):  # the board's Redis is no part of the way of a command
         if not asyncio.run(is_shown(redis(settings), device)):
             say(f"nothing was heard of {device} yet")

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from ecg.alarm import UNASSIGNED
 from stream import topics
+from stream.keys import SERVICES, WARDS, bed_key, beds_key, stream_key, trimmed_key
 
 Signs = Literal["tick", "command", "setup", "seal"]
 EVERY = "ecg."
@@ -18,10 +20,12 @@ _READER = (
 )
 _CONSUMER = (
     f"{_READER} +xreadgroup +xack +xautoclaim +xclaim +xpending "
-    "+xgroup|create +xgroup|createconsumer +xgroup|delconsumer"
+    "+xgroup|create +xgroup|createconsumer +xgroup|delconsumer +xgroup|setid"
 )
 _PUBLISHER = "+@connection +@read +@write +@stream +@transaction +eval +evalsha +script -@dangerous +info"
-_SHOWN = "~alerts:* ~beds:* ~bed:* ~wards"
+_SHOWN = f"~alerts:* ~beds:* ~bed:* ~trimmed:* ~{WARDS} ~{SERVICES}"
+_OF_ALL = f"~{WARDS} ~{SERVICES} ~{bed_key(UNASSIGNED, '*')}"
+"""What every ward sees: the wards' names, Vigil's own alarms, the beds that nobody admitted."""
 _WARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -128,8 +132,13 @@ def roles(wards: Sequence[str] = ()) -> list[Role]:
         Role(
             f"ward-{ward}",
             f"shows the alerts of {ward}",
-            redis=f"~alerts:{{{ward}}} ~beds:{{{ward}}} ~bed:{{{ward}}}:* {_CONSUMER}",
+            redis=f"{_keys_of(ward)} {_OF_ALL} {_CONSUMER}",
         )
         for ward in wards
     ]
     return [*FIXED, *(named or [Role("ward", "shows the alerts of every ward", redis=f"{_SHOWN} {_CONSUMER}")])]
+
+
+def _keys_of(ward: str) -> str:
+    keys = (stream_key(ward), beds_key(ward), bed_key(ward, "*"), trimmed_key(ward))
+    return " ".join(f"~{key}" for key in keys)
