@@ -9,9 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -23,17 +24,18 @@ STOP_S = 10.0
 
 @dataclass
 class Process:
-    """One service: `vigil <arguments>`, its health port, its log."""
+    """One service: `vigil <arguments>`, its health port, its log, and what else its environment says."""
 
     name: str
     arguments: Sequence[str]
     port: int
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, kafka: str, redis: str) -> None:
         """Start it, to end when this process does; don't wait until it is ready."""
-        environment = {"VIGIL_KAFKA": kafka, "VIGIL_REDIS": redis, "VIGIL_HEALTH_PORT": str(self.port)}
+        environment = {"VIGIL_KAFKA": kafka, "VIGIL_REDIS": redis, "VIGIL_HEALTH_PORT": str(self.port), **self.settings}
         with self.log.open("ab") as log:
             self.process = child([sys.executable, "-m", "stream", *self.arguments], log, environment)
 
@@ -92,16 +94,25 @@ class Process:
 
 @contextlib.contextmanager
 def running(
-    services: Sequence[tuple[str, Sequence[str]]], kafka: str, redis: str, folder: Path
+    services: Sequence[tuple[str, Sequence[str]]],
+    kafka: str,
+    redis: str,
+    folder: Path,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[dict[str, Process]]:
     """Run services, (name, arguments of `vigil`), for as long as the block lasts, all of them ready in it.
+
+    `settings` are added to the environment of each.
 
     Raises
     ------
     ServiceError
         If one of them does not come up.
     """
-    processes = {name: Process(name, arguments, free_port(), folder / f"{name}.log") for name, arguments in services}
+    processes = {
+        name: Process(name, arguments, free_port(), folder / f"{name}.log", settings=settings)
+        for name, arguments in services
+    }
     try:
         for process in processes.values():
             process.start(kafka, redis)

@@ -59,8 +59,9 @@ async def _round(
 ) -> tuple[Verdict, list[str]]:
     kafka = {"bootstrap_servers": services.kafka}
     clock = Clock(START_NS, SPEED)
-    await player.prepare(kafka, clock, plan.partitions)
-    ward = Ward(services, plan, clock, folder, say)
+    key = folder / "key.pem"
+    await player.prepare(kafka, clock, plan.partitions, player.make_key(key))
+    ward = Ward(services, plan, clock, folder, key, say)
     async with running(ward):
         played = player.Played(
             services.kafka,
@@ -69,6 +70,7 @@ async def _round(
             plan.seconds * SPEED,
             plan.frame_s,
             plan.seed,
+            str(key),
             str(records) if records else None,
         )
         async with playing(played, folder / "player.log") as ended:

@@ -1,12 +1,14 @@
 """The devices and the staff of a ward in a campaign, as a process of their own: `python -m tests.campaign.player ARGS`.
 
-Devices play the demo's stories over and over; the staff admits, pauses, discharges and admits again; one bed sends
-records that are no frames, and one command comes twice. ARGS is a JSON object, a `Played`.
+Devices play the demo's stories over and over; the staff admits, pauses, discharges and admits again, and puts other
+settings into force; there are records that are no frames, commands that come twice or that nobody may give. ARGS is a
+JSON object, a `Played`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import random
 import sys
@@ -15,10 +17,12 @@ from pathlib import Path
 
 import msgspec
 from aiokafka.errors import KafkaError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ecg.clinical import Limits
 from ecg.clinical import Settings as Clinical
-from ecg.frame import Acknowledge, Action, Admit, ChangeLimits, Command, Discharge, Pause, Setup, Standby
+from ecg.frame import Acknowledge, Action, Admit, ChangeLimits, Command, Discharge, Pause, PublicKey, Setup, Standby
 from simulators.clock import Clock
 from simulators.fleet import merged
 from simulators.send import send
@@ -27,6 +31,7 @@ from stream import topics
 from stream.client import put_weights, send_commands, send_setup
 from stream.kafka import Kafka, Send, durable, producing
 from stream.nets import read_weights
+from stream.signing import Signer
 
 WARDS = ("icu", "ward-2")
 MINUTE_NS = 60_000_000_000
@@ -41,21 +46,37 @@ class Played(msgspec.Struct):
     seconds: float
     frame_s: float
     seed: int
+    key: str
     records: str | None = None
 
 
-async def prepare(kafka: Kafka, clock: Clock, partitions: int) -> None:
-    """Make the topics, and put a setup with the shipped network into force."""
+def make_key(path: Path) -> Signer:
+    """Write a new key, by which all of a ward sign."""
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(pem)
+    return Signer(private)
+
+
+async def prepare(kafka: Kafka, clock: Clock, partitions: int, signer: Signer) -> None:
+    """Make the topics, and put a setup with the shipped network into force, which takes nothing unsigned."""
     await topics.create(kafka, partitions)
     sha256 = await put_weights(kafka, read_weights("shipped"))
-    await send_setup(kafka, Setup("campaign", "real kills", clock.now_ns(), Clinical(), {"net": sha256}, unsigned=True))
+    await send_setup(kafka, _setup(clock, sha256, signer, Clinical()), signer)
+
+
+def _setup(clock: Clock, sha256: str | None, signer: Signer, settings: Clinical) -> Setup:
+    keys = {signer.key_id: PublicKey(signer.public.hex(), ("tick", "command", "setup", "seal"))}
+    return Setup("campaign", "real kills", clock.now_ns(), settings, {"net": sha256}, keys, unsigned=False)
 
 
 class _Staff:
     """What people do on the ward, one thing every few seconds of the virtual clock."""
 
-    def __init__(self, kafka: Kafka, names: list[str], clock: Clock, seed: int) -> None:
-        self._kafka, self._names, self._clock = kafka, names, clock
+    def __init__(self, kafka: Kafka, names: list[str], clock: Clock, seed: int, signer: Signer) -> None:
+        self._kafka, self._names, self._clock, self._signer = kafka, names, clock, signer
+        self._nobody = Signer(Ed25519PrivateKey.generate())
+        self._net = hashlib.sha256(read_weights("shipped")).hexdigest()
         self._rng = random.Random(seed)
         self._nonces = (f"{seed}-{n}" for n in itertools.count())
 
@@ -67,7 +88,7 @@ class _Staff:
         """Give every device its bed."""
         admits = [Admit(WARDS[k % len(WARDS)], f"bed-{k}") for k in range(len(self._names))]
         orders = zip(self._names, admits, strict=True)
-        await send_commands(self._kafka, [self._command(name, admit) for name, admit in orders])
+        await send_commands(self._kafka, [self._command(name, admit) for name, admit in orders], self._signer)
 
     async def work(self) -> None:
         """Do something, for ever; the first device is left alone, so that one bed is as simple as can be."""
@@ -75,19 +96,24 @@ class _Staff:
             await self._clock.until(self._clock.now_s() + self._rng.uniform(2, 20))
             device = self._rng.choice(self._names[1:])
             with suppress(ConnectionError, KafkaError):  # what no broker took was not done
-                await self._do(device, self._rng.randrange(7))
+                await self._do(device, self._rng.randrange(9))
 
     async def _do(self, device: str, what: int) -> None:
         if what == 0:
             async with producing(self._kafka) as producer:
                 await durable(producer, [Send(topics.INPUT, device.encode(), b"\xffno frame")])
+        elif what == 7:
+            settings = Clinical(rate_high_bpm=float(self._rng.randrange(110, 150)))
+            net = self._rng.choice((self._net, self._net, None))
+            await send_setup(self._kafka, _setup(self._clock, net, self._signer, settings), self._signer)
         else:
-            command = self._command(device, self._action(what))
-            await send_commands(self._kafka, [command] * (2 if what == 1 else 1))
+            command = self._command(device, self._action(what % 7))
+            signer = self._nobody if what == 8 else self._signer
+            await send_commands(self._kafka, [command] * (2 if what in (1, 8) else 1), signer)
 
     def _action(self, what: int) -> Action:
         bed = self._rng.randrange(100, 200)
-        return {
+        return {  # 8 is a pause by nobody
             1: Pause(self._rng.randrange(0, 120)),
             2: Acknowledge("0" * 16),
             3: ChangeLimits(Limits(rate_high_bpm=float(self._rng.randrange(80, 160)))),
@@ -107,7 +133,7 @@ async def play(played: Played) -> None:
     later = ((started_s + due_s, name, frame) for due_s, name, frame in merged(
         devices(told, clock.now_ns(), played.frame_s, played.seed), played.seconds
     ))  # fmt: skip
-    staff = _Staff(kafka, [story.device for story in told], clock, played.seed)
+    staff = _Staff(kafka, [story.device for story in told], clock, played.seed, Signer.load(Path(played.key)))
     await staff.admit()
     working = asyncio.create_task(staff.work())
     sent = await send(later, played.kafka, topics.INPUT, clock=clock)

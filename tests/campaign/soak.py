@@ -66,10 +66,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vigil-soak-") as folder, Services(bare) as services:
         kafka = {"bootstrap_servers": services.kafka}
         clock = Clock(START_NS, SPEED)
-        asyncio.run(player.prepare(kafka, clock, 4))
+        key = Path(folder) / "key.pem"
+        asyncio.run(player.prepare(kafka, clock, 4, player.make_key(key)))
         times = ["--speed", str(SPEED), "--start-ns", str(START_NS), "--since-ns", str(clock.real_start_ns)]
         ours = [("worker", ["worker"]), ("publisher", ["publisher"]), ("ticker", ["ticker", *times])]
-        with running(ours, services.kafka, services.redis, Path(folder)) as processes:
+        with running(ours, services.kafka, services.redis, Path(folder), {"VIGIL_KEY": str(key)}) as processes:
             played = player.Played(
                 services.kafka,
                 clock,
@@ -77,6 +78,7 @@ def main() -> int:
                 asked.minutes * 60 * SPEED,
                 0.5,
                 seed=1,
+                key=str(key),
                 records=str(settings.records) if settings.records else None,
             )
             rows = asyncio.run(_watched(played, processes, services.redis, Path(folder), asked.minutes * 60))

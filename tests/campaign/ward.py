@@ -41,11 +41,15 @@ class Ward:
         The one virtual clock of devices and tickers.
     folder : Path
         For logs.
+    key : Path
+        By which all of them sign.
     say : callable
         Takes a line of progress.
     """
 
-    def __init__(self, services: Services, plan: Plan, clock: Clock, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, services: Services, plan: Plan, clock: Clock, folder: Path, key: Path, say: Callable[[str], None]
+    ) -> None:
         self._services, self._clock, self._say = services, clock, say
         self._redis, self._broker = services.own
         self._began = time.monotonic()
@@ -57,7 +61,10 @@ class Ward:
         made = [(f"worker-{k}", ["worker", "--group", g, "--batch", str(plan.batch)]) for k, g in enumerate(groups)]
         made += [(f"publisher-{k}", ["publisher"]) for k in range(PUBLISHERS)]
         made += [(f"ticker-{k}", self._ticker(f"ticker-{k}")) for k in range(TICKERS)]
-        self.processes = {name: Process(name, words, free_port(), folder / f"{name}.log") for name, words in made}
+        self.processes = {
+            name: Process(name, words, free_port(), folder / f"{name}.log", settings={"VIGIL_KEY": str(key)})
+            for name, words in made
+        }
 
     def _ticker(self, name: str) -> list[str]:
         clock = self._clock
