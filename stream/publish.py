@@ -173,7 +173,8 @@ class Publisher:
         """Take devices off the beds that they have left."""
         for head in (entry.head for entry in entries):
             if (left := self._places.move(head.device, head.place, head.source.last_offset)) is not None:
-                await self._outage.until_there(self._store.leave, head.device, left)
+                before = self._places.newest(head.device)
+                await self._outage.until_there(self._store.leave, head.device, left, before)
 
     def _tell(self, records: list[ConsumerRecord], heads: dict[int, Head], wrote: Wrote) -> None:
         """Count what was written, and say when each alert came, but for those that a lost Redis is given again."""

@@ -72,6 +72,10 @@ class Places:
         self._last[device] = (offset, place)
         return None if place == known else known
 
+    def newest(self, device: str) -> int:
+        """Return the newest input offset that a device was seen at; what is older does not show where it is."""
+        return self._last[device][0]
+
 
 class VitalsPublisher:
     """Brings vitals to the beds until it is cancelled.
@@ -131,20 +135,20 @@ class VitalsPublisher:
             except msgspec.DecodeError as error:
                 log.error("vitals_undecodable", partition=record.partition, offset=record.offset, reason=str(error))
 
-    def _plan(self, newest: dict[Seen, bytes]) -> tuple[list[tuple[str, Place]], dict[str, tuple[Place, bytes]]]:
+    def _plan(self, newest: dict[Seen, bytes]) -> tuple[list[tuple[str, Place, int]], dict[str, tuple[Place, bytes]]]:
         """Return who is to be taken off which bed, and who is shown; a device that is gone stays for its alarms."""
         leaving, here = [], {}
         for seen, value in newest.items():
             left = self._places.move(seen.device, seen.place, seen.offset)
             if left is not None:
-                leaving.append((seen.device, left))
+                leaving.append((seen.device, left, self._places.newest(seen.device)))
             if seen.gone and not seen.alarms:
-                leaving.append((seen.device, seen.place))
+                leaving.append((seen.device, seen.place, seen.offset + 1))
             elif left != seen.place:
                 here[seen.device] = (seen.place, value)
         return leaving, here
 
-    async def _show(self, leaving: list[tuple[str, Place]], here: dict[str, tuple[Place, bytes]]) -> None:
-        for device, place in leaving:
-            await self._store.leave(device, place)
+    async def _show(self, leaving: list[tuple[str, Place, int]], here: dict[str, tuple[Place, bytes]]) -> None:
+        for left in leaving:
+            await self._store.leave(*left)
         await self._store.show(here)

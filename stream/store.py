@@ -19,6 +19,7 @@ ward sees a growing part of the device's alerts, and the fence of each holds on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ REFUSALS = (ResponseError, AuthenticationError)
 SERVICE_TOPIC = "ecg.alerts.v1"
 """The source of an alert that a service raised of itself: no input gave it."""
 RISK_LEVEL = "risk_level"
+_OFFSET = re.compile(rb'"(?:last_)?offset":(\d+)')
+"""The input offset of what a bed shows of a device."""
 
 
 class Place(NamedTuple):
@@ -164,6 +167,7 @@ class Store:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._source = Path(__file__).with_name("store.lua").read_text()
+        self._leaving = Path(__file__).with_name("leave.lua").read_text()
         self._sha = ""
         self._expected: dict[str, int] = {}
         self._known: set[tuple[str, str]] = set()
@@ -267,16 +271,14 @@ class Store:
         await pipe.execute()
         self._known.update(place for place, _ in newest.values())
 
-    async def leave(self, device: str, place: Place) -> None:
-        """Take a device off a bed that it is no longer at, and the bed off its ward where nothing else is."""
-        key = bed_key(*place)
-        fields = [field.decode() for field in await answer(self._redis.hkeys(key))]
-        if gone := [field for field in fields if _device_of(field) == device]:
-            await answer(self._redis.hdel(key, *gone))
-        if all(_device_of(field) in (None, device) for field in fields):
-            await self._redis.delete(key)
-            await answer(self._redis.srem(beds_key(place.ward), place.bed))
-            self._known.discard(place)
+    async def leave(self, device: str, place: Place, before: int = 2**53) -> None:
+        """Take a device off a bed that it is no longer at, and the bed off its ward where nothing else is.
+
+        What an input at the offset `before` or behind it put there stays: the device has come back meanwhile.
+        """
+        keys = (bed_key(*place), beds_key(place.ward))
+        await answer(self._redis.eval(self._leaving, len(keys), *keys, device, place.bed, before))
+        self._known.discard(place)
 
     async def raised(self, name: str) -> list[bytes]:
         """Return the alerts that a service of this name raised of itself, those that show and its last, as they are."""
@@ -292,13 +294,19 @@ class Store:
         return [await trim(self._redis, ward) for ward in sorted(self._expected)]
 
     async def places(self) -> dict[str, Place]:
-        """Return where each device that some bed shows is."""
-        found: dict[str, Place] = {}
+        """Return where each device is that some bed shows, and take it off the beds that show older things of it."""
+        shown: dict[str, list[tuple[int, Place]]] = {}
         for ward in [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]:
             for bed in [bed.decode() for bed in await answer(self._redis.smembers(beds_key(ward)))]:
-                for field in await answer(self._redis.hkeys(bed_key(ward, bed))):
-                    if (parts := split_field(field.decode())) and parts[0] == "vitals":
-                        found[parts[2]] = Place(ward, bed)
+                for field, value in (await answer(self._redis.hgetall(bed_key(ward, bed)))).items():
+                    if (parts := split_field(field.decode())) and parts[0] != "risk":
+                        at = _OFFSET.search(value)
+                        shown.setdefault(parts[2], []).append((int(at[1]) if at else -1, Place(ward, bed)))
+        found: dict[str, Place] = {}
+        for device, places in shown.items():
+            offset, found[device] = max(places)
+            for left in sorted({place for _, place in places} - {found[device]}):
+                await self.leave(device, left, offset)
         return found
 
 
@@ -317,11 +325,6 @@ def split_field(field: str) -> tuple[Literal["on", "risk", "vitals"], str, str] 
             return kind, "", rest
         case _:
             return None
-
-
-def _device_of(field: str) -> str | None:
-    parts = split_field(field)
-    return parts[2] if parts else None
 
 
 def _arguments(entry: Entry) -> Iterable[Any]:

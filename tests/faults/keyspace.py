@@ -29,7 +29,7 @@ class Keyspace:
 
     def run(self, command: str, *arguments: Any) -> Any:
         """Carry out one command."""
-        return getattr(self, command.lower())(*(_bytes(argument) for argument in arguments))
+        return getattr(self, {"del": "delete"}.get(command, command))(*(_bytes(argument) for argument in arguments))
 
     def ping(self) -> bool:
         return True
@@ -102,6 +102,9 @@ class Keyspace:
             self.keys[key] = held
         else:
             self.keys.pop(key, None)
+
+    def eval(self, source: bytes, count: bytes, *given: bytes) -> Any:
+        return self.script(source.decode(), given[: int(count)], given[int(count) :])
 
     def script(self, source: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
         """Run a script, as EVAL does; raises ScriptError where it fails, with what it had done until then done."""

@@ -369,6 +369,39 @@ def test_vitals_stand_on_the_bed_and_go_with_their_device(run) -> None:
     run(story)
 
 
+def alarm(offset: int, input_offset: int, bed: str, condition: str = "asystole") -> Entry:
+    """An alarm that stands on a bed, with the bytes that tell since which input."""
+    made = entry(offset, input_offset, bed=bed, condition=condition)
+    return made._replace(value=msgspec.json.encode(made.head))
+
+
+def test_a_device_that_has_come_back_keeps_what_is_newer_than_its_leaving(run) -> None:
+    """A publisher that lags behind another, or goes through a batch, takes off no more than what had been left."""
+
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        await store.put([alarm(0, 10, "1"), alarm(1, 20, "2"), alarm(2, 30, "1", "lead_off")], 3)
+        await store.leave("monitor-1", Place("icu", "1"), 20)
+        fields = await fields_of(redis, "bed:{icu}:1")
+        assert [name for name in fields if name.startswith(b"on:")] == [b"on:lead_off:monitor-1"]
+        await store.leave("monitor-1", Place("icu", "2"), 30)
+        assert await answer(redis.smembers("beds:{icu}")) == {b"1"}
+
+    run(story)
+
+
+def test_a_device_that_its_publisher_had_no_time_to_take_off_a_bed_is_taken_off_at_the_next_start(run) -> None:
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        await store.put([alarm(0, 10, "1"), alarm(1, 20, "2")], 2)
+        await store.show({"monitor-1": (Place("icu", "1"), b'{"offset":11}')})
+        assert await store.places() == {"monitor-1": Place("icu", "2")}
+        assert await fields_of(redis, "bed:{icu}:1") == {}
+        assert b"on:asystole:monitor-1" in await fields_of(redis, "bed:{icu}:2")
+
+    run(story)
+
+
 Emitted = list[tuple[str, int]]
 
 

@@ -42,7 +42,7 @@ def entry(draw: random.Random, offset: int) -> Entry:
     )  # fmt: skip
     if hasattr(head, "chain"):
         head = msgspec.structs.replace(head, chain=draw.choice(("", f"{device}-{draw.randint(0, 6)}")))
-    return Entry(offset, head, msgspec.json.encode([id, draw.randint(0, 9) // 9]))
+    return Entry(offset, head, msgspec.json.encode([id, draw.randint(0, 9) // 9, head.source]))
 
 
 async def told(store: Store, what: str, how: Any) -> Any:
@@ -82,9 +82,10 @@ def deeds(draw: random.Random) -> Iterator[tuple[str, Any]]:
             case 0:
                 yield "open", ()
             case 1:
-                yield "show", ({"a": (Place("icu", draw.choice("12")), b"{}")},)
+                vitals = b'{"offset":%d}' % draw.randint(0, 12)
+                yield "show", ({"a": (Place("icu", draw.choice("12")), vitals)},)
             case 2:
-                yield "leave", (draw.choice("ab"), Place("icu", draw.choice("12")))
+                yield "leave", (draw.choice("ab"), Place("icu", draw.choice("12")), draw.randint(0, 14))
             case 3:
                 at = draw.randint(0, at)
             case 4:
