@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
-SUSPENDED_S = 4.0
-"""A bed whose tick has not moved for longer than this is not watched; looked at every second, that is seen within 5."""
+SUSPENDED_S = 3.0
+"""A bed whose tick has not moved for longer than this is not watched.
+
+Vitals with the last tick may come a second after it, and a consumer looks twice a second: within 5 s it is seen. Ticks
+of a bed that is watched are at most 2 s apart, where its device just fell silent.
+"""
 
 BedName = TypeVar("BedName", bound=Hashable)
 
@@ -25,8 +29,8 @@ class Watchdog(Generic[BedName]):
     >>> watchdog = Watchdog()
     >>> watchdog.feed("1", 100, 0.0), watchdog.feed("2", 100, 0.0), watchdog.feed("1", 101, 1.0)
     (None, None, None)
-    >>> watchdog.suspended(4.5)
-    {'2': 4.5}
+    >>> watchdog.suspended(3.5)
+    {'2': 3.5}
     """
 
     def __init__(self) -> None:
