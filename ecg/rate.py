@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm_state import Beat
@@ -11,8 +12,20 @@ RUN_BRIDGES = 4
 """Ventricular beats in a run for each beat of no class between two of them that it takes in, if unlike the normal."""
 RUN_SPREAD = 1.0
 """Interval, size and width of a run's last beats may spread this much (sum of the coefficients of variation): what
-varies more is artefact, or a wave that `ecg.fibrillation` judges. Chosen on cinc2015 (1 of 39 true runs varies more, 15
-of 25 false ones)."""
+varies more is artefact, or a wave that `ecg.fibrillation` judges. Chosen on the records that `ecg.learned` lists (1 of
+39 true runs there varies more, 15 of 25 false ones)."""
+
+_in_force = [RUN_SPREAD]
+
+
+@contextmanager
+def spreading(most: float) -> Iterator[None]:
+    """Let another number than `RUN_SPREAD` decide in the meantime, in this process."""
+    _in_force.append(most)
+    try:
+        yield
+    finally:
+        _in_force.pop()
 
 
 def run(beats: Sequence[Beat], least: int) -> list[Beat]:
@@ -29,7 +42,7 @@ def run(beats: Sequence[Beat], least: int) -> list[Beat]:
             break
     while found and not found[-1].ventricular:
         found.pop()
-    return found[::-1] if len(found) >= least and spread(found[:least]) <= RUN_SPREAD else []
+    return found[::-1] if len(found) >= least and spread(found[:least]) <= _in_force[-1] else []
 
 
 def spread(run: Sequence[Beat]) -> float:

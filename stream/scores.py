@@ -128,16 +128,19 @@ SCORES: tuple[Asked, ...] = (
         )
         for noise in ("em", "ma", "bw")
     ),
-    Asked("`challenge2015`, `cinc2015`", ("challenge2015",), ("cinc2015",), _ALARMS),
+    *(
+        Asked("`challenge2015`, `cinc2015`", ("challenge2015", *how), ("cinc2015",), _ALARMS)
+        for how in ((), ("--cross-validate",))
+    ),
     Asked("`rhythm`", ("rhythm",), ("vfdb", "cudb", "mitdb"), _RHYTHM),
     Asked(
         "`rhythm`",
         ("rhythm", "--cross-validate"),
-        ("vfdb", "cudb", "mitdb", "nstdb", "ltafdb", "cinc2017"),
+        ("vfdb", "cudb", "mitdb", "svdb", "nstdb", "ltafdb", "cinc2017"),
         _RHYTHM,
     ),
 )
-"""What is run. Where weights can be fitted anew it is run twice: by the shipped ones, and by those of each fold."""
+"""What is run. Where what is learned is fitted anew it is run twice: by what is shipped, and by that of each fold."""
 
 
 def evaluated(asked: Asked, records: Path) -> Report:

@@ -32,6 +32,17 @@ def train_beats(
     ] = None,
 ) -> None:
     """Fit the weights by which beats are found and named, on the records that the shipped ones were fitted on."""
-    from stream.evaluate.refit import train
+    from stream.evaluate.refit import train_beats as train
+
+    train(data, out)
+
+
+@app.command("rhythm")
+def train_rhythm(
+    data: Sets,
+    out: Annotated[Path | None, typer.Option("--out", help="Write them here, as JSON, instead of print.")] = None,
+) -> None:
+    """Fit the weights of the fibrillatory wave, and the rule for atrial fibrillation on annotated beats."""
+    from stream.evaluate.refit import train_rhythm as train
 
     train(data, out)

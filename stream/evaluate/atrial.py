@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.beats import BEAT
-from ecg.ec57.label import CLASSES
-from ecg.episodes import Stretches, common, marked, outside, total, union
+from ecg import atrial_fit
+from ecg.episodes import Stretches, common, total, union
 from ecg.record import Annotations, annotations, read
 from ecg.resample import ANALYSIS_HZ
-from ecg.rhythm_state import State, take_beat
 from stream.analyze import Analyzed, analyze
-
-LTAFDB_HZ = 128.0
-GAP_S = 3.0
-"""An interval longer than this is a gap, and is not scored."""
+from stream.evaluate.refit import Anew, judging
 
 Class = Literal["N", "A", "O", "~"]
 CINC2017: tuple[Class, ...] = ("N", "A", "O", "~")
@@ -41,9 +36,13 @@ class Seconds(NamedTuple):
     all: float
 
 
-def intervals(path: Path) -> Seconds:
-    """Score the rule for atrial fibrillation on one record's annotated beats, without any signal."""
-    return from_beats(annotations(path), LTAFDB_HZ)
+def intervals(path: Path, anew: Mapping[str, Anew] | None = None) -> Seconds:
+    """Score the rule for atrial fibrillation on one record of `ltafdb`, on its annotated beats, without any signal.
+
+    It is judged by what was fitted without its patient, where that is given.
+    """
+    with judging((anew or {}).get(f"ltafdb/{path.name}", Anew())):
+        return from_beats(annotations(path), atrial_fit.RATE_HZ["ltafdb"])
 
 
 def from_beats(reference: Annotations, rate_hz: float) -> Seconds:
@@ -51,36 +50,23 @@ def from_beats(reference: Annotations, rate_hz: float) -> Seconds:
 
     An episode lasts from the onset that the rule names, at the time at which it speaks, to the beat at which it ends.
     """
-    kept = np.array([symbol in CLASSES["papers"] and symbol != "!" for symbol in reference.symbols], np.bool_)
-    at_s = reference.samples[kept] / rate_hz
+    at_s, classes = atrial_fit.beats(reference, rate_hz)
     if len(at_s) < 2:
         return Seconds(0.0, 0.0, 0.0, 0.0)
-    labels = [CLASSES["papers"][symbol] for symbol in reference.symbols[kept].tolist()]
-    ours = _named(at_s, labels)
-    end_s = float(at_s[-1])
-    theirs = marked(reference, ("(AFIB",), rate_hz, end_s)
-    neither = marked(reference, ("(AFL",), rate_hz, end_s)
-    long = np.diff(at_s) > GAP_S
-    gaps = np.column_stack([at_s[:-1][long], at_s[1:][long]])
-    scored = outside(union(gaps, neither), float(at_s[0]), end_s)
-    theirs, ours = common(theirs, scored), common(ours, scored)
+    theirs, scored = atrial_fit.truth(reference, rate_hz, at_s)
+    ours = common(_named(at_s, classes), scored)
     return Seconds(total(common(theirs, ours)), total(theirs), total(ours), total(scored))
 
 
-def _named(at_s: NDArray[np.float64], labels: Sequence[str]) -> Stretches:
-    state, found, since = State(), [], -1
-    beats = np.zeros(len(at_s), BEAT)
-    beats["sample"] = np.round((at_s - at_s[0]) * ANALYSIS_HZ)
-    beats["label"] = [ord(label) for label in labels]
-    beats["rr_s"] = np.append(np.nan, np.diff(at_s))
-    beats["similarity"], beats["width_ms"], beats["amplitude_mv"] = 1.0, 90.0, 1.0
-    for beat in beats:
-        take_beat(state, beat)
-        if since >= 0 and state.atrial.since < 0:
-            found.append((since, beat["sample"]))
-        since = state.atrial.since
-    if since >= 0:
-        found.append((since, beats["sample"][-1]))
+def _named(at_s: NDArray[np.float64], classes: Sequence[str]) -> Stretches:
+    found, since = [], -1
+    taken = atrial_fit.take(at_s, classes)
+    for sample, now in zip(taken.samples.tolist(), taken.since.tolist(), strict=True):
+        if since >= 0 and now < 0:
+            found.append((since, sample))
+        since = now
+    end = (at_s[-1] - at_s[0]) * ANALYSIS_HZ
+    found += [(since, end)] if since >= 0 else []
     return union(np.array(found, np.float64).reshape(-1, 2) / ANALYSIS_HZ + at_s[0])
 
 

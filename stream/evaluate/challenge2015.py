@@ -4,12 +4,16 @@ Each record, the last minutes before a monitor's alarm, goes through the ward's 
 definitions, from its first sample to its last; the last frame ends the session, so that what the filters still hold is
 heard, without padding. An alarm is kept if one of ours that answers for its type has its event in the last ten seconds
 (`ecg.challenge2015`). Each record runs twice, with its pulse signals and without them.
+
+How unlike the beats of a run may be was chosen on records of this set (`ecg.learned`): they are in no headline, and
+figures ending in `_in_sample` are theirs. With `cross_validate` the number is chosen anew without each fold
+(`ecg.rate_fit`), and each record is judged by one that has not seen it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import challenge2015 as challenge
-from ecg import estimate
+from ecg import estimate, rate_fit
 from ecg.challenge2015 import Alarm, Counts
 from ecg.condition import CONDITIONS
 from ecg.episodes import Span, spans
+from ecg.learned import LEARNED, has_seen
+from ecg.rate import RUN_SPREAD, spreading
 from ecg.record import Record, read
 from stream.analyze import EPOCH_NS, Analyzed, analyze
 from stream.evaluate import run
+from stream.evaluate.figures import folds as divide
 from stream.evaluate.strip import Band, draw
 
 PULSE = ("pleth", "abp")
@@ -34,10 +41,8 @@ SHOWN_S = 20.0
 DRAWN = 10
 """Strips that are drawn where nobody says how many."""
 
-NOTES = (
-    "records are not tied to patients in this set: intervals are by bootstrap over records",
-    "no part in ecg.learned has seen a record of this set; RUN_SPREAD of ecg.rate was chosen on the public ones",
-)
+NOTES = ("records are not tied to patients in this set: folds and the bootstrap are by record",)
+IN_SAMPLE = "_in_sample"
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -98,6 +103,35 @@ def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
     return Decision(path.name, alarm.kind, alarm.true, end_s, event, ecg_only, late)
 
 
+def decide_by_each(path: Path, alarms: dict[str, Alarm]) -> list[Decision]:
+    """Decide on a record's alarm by each of `SPREADS`; where the least and the largest decide alike, so do all."""
+    by_ends = []
+    for spread in (rate_fit.SPREADS[0], rate_fit.SPREADS[-1]):
+        with spreading(spread):
+            by_ends.append(decide(path, alarms))
+    if msgspec.json.encode(by_ends[0]) == msgspec.json.encode(by_ends[1]):
+        return [by_ends[0]] * len(rate_fit.SPREADS)
+    made = by_ends[:1]
+    for spread in rate_fit.SPREADS[1:-1]:
+        with spreading(spread):
+            made.append(decide(path, alarms))
+    return [*made, by_ends[1]]
+
+
+def out_of_fold(found: Mapping[str, Sequence[Decision]]) -> tuple[list[list[str]], dict[str, float]]:
+    """Return the folds, and for each record the spread chosen without its fold, by what each of `SPREADS` decided.
+
+    There are none for less than two records.
+    """
+    folds, chosen = divide(found) if len(found) > 1 else [], {}
+    for fold in folds:
+        others = [each for name, each in found.items() if name not in fold]
+        true = np.array([each[0].true for each in others], np.bool_)
+        kept = np.array([[decision.kept for decision in each] for each in others], np.bool_)
+        chosen |= dict.fromkeys(fold, rate_fit.fit(true, kept))
+    return folds, chosen
+
+
 def evaluate(
     data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
 ) -> int:
@@ -105,39 +139,49 @@ def evaluate(
     listed = data / "ALARMS"
     alarms = {alarm.record: alarm for alarm in challenge.read_alarms(listed.read_text())} if listed.exists() else {}
     names = sorted({*alarms, *(header.stem for header in data.glob("*.hea"))})
-    found = run.over([data / name for name in names], partial(decide, alarms=alarms))
-    made = sorted(found.results.values(), key=lambda each: each.record)
+    paths, folds, spreads = [data / name for name in names], [], {}
+    if cross_validate:
+        found = run.over(paths, partial(decide_by_each, alarms=alarms))
+        folds, spreads = out_of_fold(found.results)
+        made = [each[rate_fit.SPREADS.index(spreads.get(name, RUN_SPREAD))] for name, each in found.results.items()]
+    else:
+        found = run.over(paths, partial(decide, alarms=alarms))
+        made = list(found.results.values())
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(_line(each)) + b"\n" for each in made))
     costly = sorted((each for each in made if each.cost), key=lambda each: (-each.cost, each.record))
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         for each in costly[: worst or DRAWN]:
-            _plot(data, each, plot)
-    report = _report(made, found.failed, costly[:worst], cross_validate)
+            with spreading(spreads.get(each.record, RUN_SPREAD)):
+                _plot(data, each, plot)
+    report = _report(made, found.failed, costly[:worst], folds, spreads)
     print(msgspec.json.encode(report).decode() if json else _text(report))
     return 0 if made else 2
 
 
-def figures(made: Sequence[Decision]) -> tuple[dict[str, float | None], dict[str, tuple[float, float] | None]]:
-    """Return the figures by name, and their intervals."""
-    values: dict[str, float | None] = {}
-    intervals: dict[str, tuple[float, float] | None] = {}
+def figures(made: Sequence[Decision], ending: str = "") -> tuple[_Values, _Intervals]:
+    """Return the figures by name, with this ending, and their intervals."""
+    values: _Values = {}
+    intervals: _Intervals = {}
 
     def add(name: str, chosen: Sequence[Decision], statistic: estimate.Statistic, ecg_only: bool = False) -> None:
         rows = np.array([challenge.count([_pair(each, ecg_only)]) for each in chosen], np.float64).reshape(-1, 4)
-        values[name] = _rounded(float(statistic(rows.sum(axis=0)[None])[0]))
-        intervals[name] = estimate.interval(rows, statistic)
+        values[name + ending] = _rounded(float(statistic(rows.sum(axis=0)[None])[0]))
+        intervals[name + ending] = estimate.interval(rows, statistic)
 
     for suffix, ecg_only in (("", False), ("_ecg_only", True)):
-        add(f"score{suffix}", made, challenge.score, ecg_only)
-        add(f"tpr{suffix}", made, _tpr, ecg_only)
-        add(f"tnr{suffix}", made, _tnr, ecg_only)
+        for name, statistic in _STATISTICS.items():
+            add(f"{name}{suffix}", made, statistic, ecg_only)
     for kind in challenge.KINDS:
         chosen = [each for each in made if each.kind == kind]
         for name, statistic in _STATISTICS.items():
             add(f"{name}_{challenge.SHORT.get(kind, kind)}", chosen, statistic)
     return values, intervals
+
+
+_Values = dict[str, float | None]
+_Intervals = dict[str, tuple[float, float] | None]
 
 
 def _tpr(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,25 +242,38 @@ def _line(decision: Decision) -> dict[str, Any]:
 
 
 def _report(
-    made: Sequence[Decision], failed: dict[str, str], costly: Sequence[Decision], cross_validate: bool
+    made: Sequence[Decision],
+    failed: dict[str, str],
+    costly: Sequence[Decision],
+    folds: list[list[str]],
+    spreads: Mapping[str, float],
 ) -> dict[str, Any]:
-    values, intervals = figures(made)
-    counts = {
-        kind: challenge.count([_pair(each, False) for each in made if each.kind == kind]) for kind in challenge.KINDS
-    }
+    seen = [] if folds else [each for each in made if has_seen(LEARNED, f"cinc2015/{each.record}")]
+    unseen = [each for each in made if each not in seen]
+    values, intervals = figures(unseen)
+    if seen:
+        more, limits = figures(seen, IN_SAMPLE)
+        values, intervals = values | more, intervals | limits
     return {
-        "figures": {**values, "records": len(made), "records_failed": len(failed)},
+        "figures": {**values, "records": len(made), "records_in_sample": len(seen), "records_failed": len(failed)},
         "intervals": intervals,
-        "counts": counts,
+        "counts": _counts(unseen),
+        "counts_in_sample": _counts(seen),
         "true_alarms_withheld": _by_kind(each for each in made if each.true and not each.kept),
         "withheld_by_pulse": _by_kind(each for each in made if each.true and each.kept_ecg_only and not each.kept),
         "worst": [_line(each) for each in costly],
+        "folds": {"seed": estimate.SEED, "records": folds, "run_spread": [spreads[fold[0]] for fold in folds]}
+        if folds
+        else None,
         "failed": failed,
-        "notes": [*NOTES, *([_NOTHING_TO_LEAVE_OUT] if cross_validate else [])],
+        "notes": [*NOTES],
     }
 
 
-_NOTHING_TO_LEAVE_OUT = "--cross-validate leaves nothing out: these figures are out of fold already"
+def _counts(made: Sequence[Decision]) -> dict[str, Counts]:
+    return {
+        kind: challenge.count([_pair(each, False) for each in made if each.kind == kind]) for kind in challenge.KINDS
+    }
 
 
 def _by_kind(decisions: Iterable[Decision]) -> dict[str, list[str]]:
@@ -225,28 +282,41 @@ def _by_kind(decisions: Iterable[Decision]) -> dict[str, list[str]]:
 
 
 def _text(report: dict[str, Any]) -> str:
-    values = report["figures"]
-    lines = [f"{'alarms of':>26}   true kept  false kept   score                 TPR    TNR"]
-    for kind, counts in report["counts"].items():
-        lines.append(_row(report, kind, counts, f"_{challenge.SHORT.get(kind, kind)}"))
-    every = Counts(*np.sum(list(report["counts"].values()), axis=0).tolist())
-    lines.append(_row(report, "all, ECG and pulse", every, ""))
-    alone = {name: _number(values[f"{name}_ecg_only"]) for name in _STATISTICS}
-    lines.append(f"{'all, ECG alone':>26}   score {alone['score']}  TPR {alone['tpr']}  TNR {alone['tnr']}")
-    if values["score"] == values["score_ecg_only"]:
-        lines.append(f"{'':>26}   the pulse changes no decision here")
+    lines = []
+    for title, ending in (("", ""), ("records that RUN_SPREAD was chosen on:", IN_SAMPLE)):
+        counted = report[f"counts{ending}"]
+        if any(map(sum, counted.values())):
+            lines += [title] if title else []
+            lines += _table(report, counted, ending)
     for kind, names in report["true_alarms_withheld"].items():
         by_pulse = report["withheld_by_pulse"][kind]
         lines.append(f"true alarms withheld, {kind}: {len(names)} {' '.join(names)} ({len(by_pulse)} by the pulse)")
     lines += [_worst(each) for each in report["worst"]]
+    if report["folds"]:
+        each = zip(report["folds"]["records"], report["folds"]["run_spread"], strict=True)
+        lines += [f"fold {k}, spread {spread:g}: {' '.join(fold)}" for k, (fold, spread) in enumerate(each, 1)]
     lines += [f"{name}: not scored: {reason}" for name, reason in report["failed"].items()]
     return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
 
 
-def _row(report: dict[str, Any], title: str, counts: Counts, suffix: str) -> str:
-    between = report["intervals"][f"score{suffix}"]
+def _table(report: dict[str, Any], counted: dict[str, Counts], ending: str) -> list[str]:
+    values = report["figures"]
+    lines = [f"{'alarms of':>26}   true kept  false kept   score                 TPR    TNR"]
+    for kind, counts in counted.items():
+        lines.append(_row(report, kind, counts, f"_{challenge.SHORT.get(kind, kind)}{ending}"))
+    every = Counts(*np.sum(list(counted.values()), axis=0).tolist())
+    lines.append(_row(report, "all, ECG and pulse", every, ending))
+    alone = {name: _number(values[f"{name}_ecg_only{ending}"]) for name in _STATISTICS}
+    lines.append(f"{'all, ECG alone':>26}   score {alone['score']}  TPR {alone['tpr']}  TNR {alone['tnr']}")
+    if values[f"score{ending}"] == values[f"score_ecg_only{ending}"]:
+        lines.append(f"{'':>26}   the pulse changes no decision here")
+    return lines
+
+
+def _row(report: dict[str, Any], title: str, counts: Counts, ending: str) -> str:
+    between = report["intervals"][f"score{ending}"]
     low_high = "({:.1f}-{:.1f})".format(*between) if between else ""
-    score, tpr, tnr = (_number(report["figures"][f"{name}{suffix}"]) for name in _STATISTICS)
+    score, tpr, tnr = (_number(report["figures"][f"{name}{ending}"]) for name in _STATISTICS)
     return (
         f"{title:>26}   {counts.tp:4}/{counts.tp + counts.fn:<4}  {counts.fp:4}/{counts.fp + counts.tn:<4}"
         f"  {score:>7} {low_high:<12}  {tpr:>6} {tnr:>6}"

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ecg.beat_weights import Weights
 from ecg.ec57 import report
 from ecg.ec57.beats import Pair
 from ecg.ec57.episodes import Episodes, no_episodes
@@ -21,7 +22,7 @@ from ecg.record import annotations
 from stream.evaluate import beats, peers, run
 from stream.evaluate.beats import Extent, Scored, Task
 from stream.evaluate.figures import Intervals, Values, figures, folds, rounded
-from stream.evaluate.refit import Refitted, out_of_fold
+from stream.evaluate.refit import Refitted, out_of_fold, whose
 from stream.evaluate.rhythm_figures import ATRIAL, VENTRICULAR
 
 NOISES = ("em", "ma", "bw")
@@ -98,7 +99,7 @@ def evaluate(wanted: Wanted) -> int:
     refitted = None
     if wanted.cross_validate and wanted.test is None:
         refitted = out_of_fold(wanted.data, [path.name for path in paths])
-        task = replace(task, weights=refitted.weights)
+        task = replace(task, weights=_weights(wanted.data, paths, refitted))
     outcome = run.over(paths, partial(beats.score_record, task=task))
     scored = outcome.results
     if "neurokit2" in wanted.peers:
@@ -115,6 +116,12 @@ def evaluate(wanted: Wanted) -> int:
     result = _result(wanted, scored, outcome.failed, costly, refitted)
     print(msgspec.json.encode(result).decode() if wanted.json else _text(result))
     return 0 if scored else 2
+
+
+def _weights(data: Path, paths: Sequence[Path], refitted: Refitted) -> dict[str, Weights]:
+    """Return the weights for each record that have not seen its patient; none where none were fitted."""
+    own = {path.name: refitted.anew[whose(data.resolve(), path.name)].beats for path in paths}
+    return {name: weights for name, weights in own.items() if weights is not None}
 
 
 def _task(wanted: Wanted) -> Task:
@@ -216,7 +223,7 @@ def _result(
 ) -> dict[str, Any]:
     """Return all that is printed, as one object."""
     record_set = wanted.data.resolve().name
-    anew = (REFITTED,) if refitted and refitted.weights else ()
+    anew = refitted.parts if refitted else ()
     values, intervals = figures(scored) if wanted.test else headlines(scored, record_set, anew)
     # files that someone gives are tabled as the reference tools table them; our report leaves paced records out
     tabled = dict(scored) if wanted.test else {name: record for name, record in scored.items() if not record.paced}

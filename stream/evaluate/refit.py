@@ -1,33 +1,62 @@
-"""The weights of the beat detector, fitted on the records that are here: all of them, or without a fold's patients."""
+"""What is learned, fitted on the records that are here: on all of them, or without a fold's patients."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from ecg import beat_fit
-from ecg.beat_fit import Complexes
+from ecg import atrial, atrial_fit, beat_fit, beat_weights, wave, wave_fit
+from ecg.atrial import Rule
 from ecg.beat_weights import Weights
 from stream.evaluate import run
-from stream.evaluate.figures import folds
+from stream.evaluate.figures import folds as divide
 
 OTHERS = frozenset({"ltafdb", "vfdb", "cudb", "cinc2011", "cinc2015", "cinc2017", "ludb", "ptbxl"})
 """Sets whose records are other patients, though some have the numbers of `mitdb` or `svdb`."""
 
 
-class Refitted(NamedTuple):
-    """Weights that have not seen a fold's patients.
+class Anew(NamedTuple):
+    """The learned parts (`ecg.learned`) by which a patient is judged; None: the shipped one.
 
-    `folds` are of patients; `weights` by record, of the fold of its patient; `notes` says what could not be had.
+    `wave` is the weights of the wave and their bias.
+    """
+
+    wave: tuple[NDArray[np.float64], float] | None = None
+    beats: Weights | None = None
+    atrial: Rule | None = None
+
+
+@contextmanager
+def judging(anew: Anew) -> Iterator[None]:
+    """Let these parts judge in the meantime, in this process."""
+    with ExitStack() as stack:
+        if anew.wave is not None:
+            stack.enter_context(wave.weighing(*anew.wave))
+        if anew.beats is not None:
+            stack.enter_context(beat_weights.weighing(anew.beats))
+        if anew.atrial is not None:
+            stack.enter_context(atrial.deciding(anew.atrial))
+        yield
+
+
+class Refitted(NamedTuple):
+    """What was fitted without a fold's patients.
+
+    `folds` are of patients; `anew` by patient, of their fold; `parts` are those that were fitted anew; `notes` says
+    what could not be had.
     """
 
     folds: list[list[str]]
-    weights: dict[str, Weights]
+    anew: dict[str, Anew]
+    parts: tuple[str, ...]
     notes: list[str]
 
 
@@ -47,46 +76,99 @@ def whose(data: Path, record: str) -> str:
 
 
 def out_of_fold(data: Path, records: Iterable[str]) -> Refitted:
-    """Fit weights for each record of a folder without its patient's fold; the sets to fit on are the folder, or beside.
+    """Fit the weights of the beat detector without the fold of each patient of a folder's records.
 
-    No weights if none of these sets is here.
+    The sets to fit on are the folder, or lie beside it; nothing is fitted if none is here.
     """
     data = data.resolve()
-    training, notes = complexes({name: data if data.name == name else data.parent / name for name in beat_fit.ORIGIN})
-    patients = {name: whose(data, name) for name in records}
-    divided = folds({*patients.values(), *(each.patient for each in training)})
-    if not training:
-        return Refitted(divided, {}, [*notes, "no weights were fitted anew"])
-    fitted = {who: weights for fold in divided for who, weights in _fold(training, fold).items()}
-    return Refitted(divided, {name: fitted[who] for name, who in patients.items()}, notes)
+    folders = {name: data if data.name == name else data.parent / name for name in beat_fit.ORIGIN}
+    training, notes = collected("beats", folders)
+    return _fitted({whose(data, name) for name in records}, {"beats": training}, notes)
 
 
-def _fold(training: list[Complexes], fold: list[str]) -> dict[str, Weights]:
-    return dict.fromkeys(fold, beat_fit.fit(training, without=set(fold)))
+def rhythm_out_of_fold(data: Path, sets: Iterable[str]) -> Refitted:
+    """Fit all parts without the fold of each patient of these sets, and of `ltafdb`, in a folder of the sets."""
+    ltafdb = {f"ltafdb/{path.stem}" for path in (data / "ltafdb").glob("*.atr")}
+    patients = {wave_fit.patient(name, path.name) for name in sets for path in run.records(data / name)}
+    training, notes = _on_all(data)
+    return _fitted(patients | ltafdb, training, notes)
 
 
-def complexes(folders: Mapping[str, Path]) -> tuple[list[Complexes], list[str]]:
-    """Return the complexes of all records to fit on, by the sets' folders, and which records are not here."""
-    paths = [folder / name for record_set, folder in folders.items() for name in beat_fit.ORIGIN[record_set]]
-    here = [path for path in paths if path.with_suffix(".hea").is_file() and path.with_suffix(".atr").is_file()]
-    notes = []
-    for record_set, folder in folders.items():
-        of = len(beat_fit.ORIGIN[record_set])
-        n = of - sum(path.parent == folder for path in here)
-        notes += [f"{n} of {of} records of {record_set} to fit on are not here"] if n else []
-    if not here:
-        return [], notes
-    sets = {folder: record_set for record_set, folder in folders.items()}
-    outcome = run.over(here, partial(_collect, sets=sets))
-    notes += [f"{name}: not fitted on: {why}" for name, why in outcome.failed.items()]
-    return list(outcome.results.values()), notes
+def _fitted(patients: Iterable[str], training: Mapping[str, Sequence[Any]], notes: list[str]) -> Refitted:
+    """Divide patients, with those to fit on, and fit each part without each fold; a noise is nobody's."""
+    taught = {each.patient for used in training.values() for each in used if not each.patient.startswith("nstdb/")}
+    folds = divide({*patients, *taught})
+    parts: dict[str, list[Any]] = {}
+    for name, used in training.items():
+        try:
+            parts |= {name: [_PARTS[name].fit(used, fold) for fold in folds]} if used else {}
+        except ValueError as error:
+            notes = [*notes, f"{name}: {error}"]
+    notes = [*dict.fromkeys(notes), *(f"no {name} was fitted anew" for name in training if name not in parts)]
+    by_fold = [Anew(**{name: fitted[k] for name, fitted in parts.items()}) for k in range(len(folds))]
+    anew = {patient: by_fold[k] for k, fold in enumerate(folds) for patient in fold}
+    return Refitted(folds, anew, tuple(parts), notes)
 
 
-def _collect(path: Path, sets: Mapping[Path, str]) -> Complexes:
-    return beat_fit.collect(path, sets[path.parent])
+def _windows(record_set: str, path: Path) -> list[wave_fit.Windows]:
+    data = path.parent.parent
+    return (
+        [*wave_fit.noise(data, path.name)] if record_set == "nstdb" else [wave_fit.windows(data, record_set, path.name)]
+    )
 
 
-def train(data: Path, out: Path | None) -> None:
+def _complexes(record_set: str, path: Path) -> list[beat_fit.Complexes]:
+    return [beat_fit.collect(path, record_set)]
+
+
+def _tallies(record_set: str, path: Path) -> list[atrial_fit.Tally]:
+    return [atrial_fit.collect(path, record_set)]
+
+
+class _Part(NamedTuple):
+    """Records by set, what is taken of each, and the fit on it without some patients."""
+
+    origin: Mapping[str, Sequence[str]]
+    collect: Callable[[str, Path], list[Any]]
+    fit: Callable[[Collection[Any], Collection[str]], Any]
+
+
+_PARTS = {
+    "wave": _Part(wave_fit.TRAINED_ON, _windows, wave_fit.fit),
+    "beats": _Part(beat_fit.ORIGIN, _complexes, beat_fit.fit),
+    "atrial": _Part(atrial_fit.ORIGIN, _tallies, atrial_fit.fit),
+}
+
+
+def _on_all(data: Path) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return what each part is fitted on, from a folder that holds the sets, and what is not here."""
+    training: dict[str, list[Any]] = {}
+    notes: list[str] = []
+    for name, part in _PARTS.items():
+        training[name], missing = collected(name, {record_set: data / record_set for record_set in part.origin})
+        notes += missing
+    return training, notes
+
+
+def collected(part: str, folders: Mapping[str, Path]) -> tuple[list[Any], list[str]]:
+    """Return what a part is fitted on, from the folders of its sets, and which records are not here."""
+    origin, collect, _ = _PARTS[part]
+    found: list[Any] = []
+    notes: list[str] = []
+    for record_set, names in origin.items():
+        paths = [folders[record_set] / name for name in names]
+        here = [path for path in paths if any(path.with_suffix(end).is_file() for end in (".hea", ".atr"))]
+        if len(here) < len(paths):
+            missing = len(paths) - len(here)
+            notes.append(f"{missing} of {len(paths)} records of {record_set} to fit on are not here")
+        if here:
+            outcome = run.over(here, partial(collect, record_set))
+            found += [each for some in outcome.results.values() for each in some]
+            notes += [f"{name}: not fitted on: {why}" for name, why in outcome.failed.items()]
+    return found, notes
+
+
+def train_beats(data: Path, out: Path | None) -> None:
     """Fit the weights of the beat detector on the sets of a folder, and print them or write them as JSON.
 
     Raises
@@ -94,10 +176,32 @@ def train(data: Path, out: Path | None) -> None:
     ValueError
         If none of the records to fit on is there.
     """
-    training, notes = complexes({name: data / name for name in beat_fit.ORIGIN})
+    training, notes = collected("beats", {name: data / name for name in beat_fit.ORIGIN})
     weights = beat_fit.fit(training)
     fitted = {name: part._asdict() for name, part in weights._asdict().items()}
-    found = {"weights": fitted, "records": [each.record for each in training], "notes": notes}
+    _say({"weights": fitted, "records": [each.record for each in training], "notes": notes}, out)
+
+
+def train_rhythm(data: Path, out: Path | None) -> None:
+    """Fit the weights of the wave and the rule for atrial fibrillation, and print them or write them as JSON.
+
+    Raises
+    ------
+    ValueError
+        If the records to fit on are not there.
+    """
+    windows, notes = collected("wave", {name: data / name for name in wave_fit.TRAINED_ON})
+    tallies, more = collected("atrial", {name: data / name for name in atrial_fit.ORIGIN})
+    weights, bias = wave_fit.fit(windows)
+    fitted = {
+        "wave": {"weights": dict(zip(wave.FEATURES, weights.round(3).tolist(), strict=True)), "bias": round(bias, 3)},
+        "atrial": atrial_fit.fit(tallies)._asdict(),
+    }
+    records = {"wave": sorted({each.source for each in windows}), "atrial": [each.record for each in tallies]}
+    _say({**fitted, "records": records, "notes": [*dict.fromkeys([*notes, *more])]}, out)
+
+
+def _say(found: dict[str, Any], out: Path | None) -> None:
     text = msgspec.json.format(msgspec.json.encode(found)).decode()
     if out is None:
         print(text)

@@ -20,30 +20,31 @@
 * `cinc2017`: four classes by rules on what the pipeline says.
 
 Parts of the pipeline were learned from some of these records (`ecg.learned`): headlines leave the patients out that a
-part which can change the figure has seen, and figures ending in `_in_sample` are theirs. With `cross_validate` the
-weights of the wave are fitted anew without each fold's patients, and count as not having seen them; the others cannot
-be fitted anew by a command yet, and their patients stay apart. Intervals are by bootstrap over patients.
+part which can change the figure has seen, and figures ending in `_in_sample` are theirs. With `cross_validate` all of
+these parts, the weights of the wave, those of the beat detector and the rule for atrial fibrillation, are fitted anew
+without each fold's patients (`stream.evaluate.refit`), and every patient is judged by what has not seen them; strips of
+`cinc2017`, of which no part has seen any, by the shipped ones. Intervals are by bootstrap over patients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ecg import wave_fit
 from ecg.episodes import spans
 from ecg.learned import LEARNED, has_seen
 from ecg.record import annotations, read
 from ecg.segments import ventricular
 from stream.analyze import EPOCH_NS, analyze
 from stream.evaluate import atrial, run
-from stream.evaluate.figures import folds as divide
+from stream.evaluate.refit import Anew, judging, rhythm_out_of_fold
 from stream.evaluate.rhythm_figures import Found, report, text
 from stream.evaluate.strip import Band, draw
-from stream.evaluate.watched import FALSE, Watched, Weights, own_weights, watch
+from stream.evaluate.watched import FALSE, Watched, watch
 
 SETS = ("vfdb", "cudb", "mitdb")
 STRIP_S, DRAWN = 30.0, 10
@@ -53,21 +54,22 @@ def evaluate(
     data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
 ) -> int:
     """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored."""
-    folds, weights = _cross_validated(data) if cross_validate else ([], None)
-    found = _run(data, weights)
+    refitted = rhythm_out_of_fold(data, SETS) if cross_validate else None
+    anew = refitted.anew if refitted else {}
+    found = _run(data, anew)
     costly = sorted((each for each in found.watched if each.cost), key=lambda each: -each.cost)
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in _lines(found)))
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         for each in costly[: worst or DRAWN]:
-            _plot(data, each, plot, weights)
-    result = report(found, folds, costly[:worst], out_of_fold=weights is not None)
+            _plot(data, each, plot, anew.get(each.patient, Anew()))
+    result = report(found, costly[:worst], refitted)
     print(msgspec.json.encode(result).decode() if json else text(result))
     return 0 if found.watched or found.ltafdb or found.cinc2017 else 2
 
 
-def _run(data: Path, weights: Weights | None) -> Found:
+def _run(data: Path, anew: Mapping[str, Anew]) -> Found:
     """Run whatever sets the folder has."""
     found = Found([], {}, {}, {}, [])
     for record_set in SETS:
@@ -75,12 +77,12 @@ def _run(data: Path, weights: Weights | None) -> Found:
         if not paths:
             found.absent.append(record_set)
             continue
-        outcome = run.over(paths, partial(watch, record_set=record_set, weights=weights))
+        outcome = run.over(paths, partial(watch, record_set=record_set, anew=anew))
         found.watched.extend(outcome.results.values())
         found.failed.update({f"{record_set}/{name}": reason for name, reason in outcome.failed.items()})
     paths = sorted(path.with_suffix("") for path in (data / "ltafdb").glob("*.atr"))
     if paths:
-        outcome = run.over(paths, atrial.intervals)
+        outcome = run.over(paths, partial(atrial.intervals, anew=anew))
         found.ltafdb.update(outcome.results)
         found.failed.update({f"ltafdb/{name}": reason for name, reason in outcome.failed.items()})
     else:
@@ -98,31 +100,6 @@ def _run_cinc2017(folder: Path, found: Found) -> None:
     outcome = run.over([folder / name for name in sorted(truth)], atrial.strip)
     found.cinc2017.update({name: (truth[name], decided) for name, decided in outcome.results.items()})
     found.failed.update({f"cinc2017/{name}": reason for name, reason in outcome.failed.items()})
-
-
-def _cross_validated(data: Path) -> tuple[list[list[str]], Weights]:
-    """Fit the weights anew without each fold's patients; returns the folds and each patient's weights."""
-    training: list[wave_fit.Windows] = []
-    for record_set in SETS:
-        paths = [data / record_set / name for name in wave_fit.TRAINED_ON[record_set]]
-        paths = [path for path in paths if path.with_suffix(".hea").is_file()]
-        if paths:
-            training += run.over(paths, partial(_windows, data=data)).results.values()
-    folds = divide({each.patient for each in training})
-    noises = [data / "nstdb" / kind for kind in wave_fit.TRAINED_ON["nstdb"]]
-    noises = [path for path in noises if path.with_suffix(".hea").is_file()]
-    for added in run.over(noises, partial(_noise, data=data)).results.values() if noises else ():
-        training += added
-    fitted = [wave_fit.fit(training, without=set(fold)) for fold in folds]
-    return folds, {whose: fitted[k] for k, fold in enumerate(folds) for whose in fold}
-
-
-def _windows(path: Path, data: Path) -> wave_fit.Windows:
-    return wave_fit.windows(data, path.parent.name, path.name)
-
-
-def _noise(path: Path, data: Path) -> list[wave_fit.Windows]:
-    return list(wave_fit.noise(data, path.name))
 
 
 def _lines(found: Found) -> list[dict[str, Any]]:
@@ -143,11 +120,11 @@ def _lines(found: Found) -> list[dict[str, Any]]:
     return lines
 
 
-def _plot(data: Path, each: Watched, out: Path, weights: Weights | None) -> None:
+def _plot(data: Path, each: Watched, out: Path, anew: Anew) -> None:
     """Draw the first wrong segment, or the first false alarm, of a record."""
     path = data / each.record_set / each.record
     recording, reference = read(path), annotations(path)
-    with own_weights(each.patient, weights):
+    with judging(anew):
         analyzed = analyze(recording, {})
     alarms = spans(analyzed.alerts, EPOCH_NS, recording.duration_s)
     rhythms = ventricular(reference, recording.rate_hz, recording.duration_s)

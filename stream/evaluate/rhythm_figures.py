@@ -15,14 +15,13 @@ from ecg.learned import LEARNED, has_seen
 from ecg.segments import JUDGED
 from stream.evaluate import atrial
 from stream.evaluate.figures import Figures
+from stream.evaluate.refit import Refitted
 from stream.evaluate.watched import EPISODES, FALSE, SHOCKED, Watched
 from stream.records import missing
 
 DAY_S = 86_400.0
-VENTRICULAR, ATRIAL = ("wave", "beats"), ("wave", "beats", "atrial")
+VENTRICULAR, ATRIAL = ("wave", "beats", "run"), ("wave", "beats", "atrial")
 """Learned parts (`ecg.learned`) that can change the figures of ventricular rhythms and rates, and those of AF."""
-REFITTED = ("wave",)
-"""Parts that `--cross-validate` fits anew."""
 
 
 class Found(NamedTuple):
@@ -129,42 +128,41 @@ def _by_patient(found: Sequence[Watched], count: Callable[[Watched], Sequence[fl
     return sums
 
 
-def report(found: Found, folds: list[list[str]], costly: Sequence[Watched], *, out_of_fold: bool) -> dict[str, Any]:
+def report(found: Found, costly: Sequence[Watched], refitted: Refitted | None = None) -> dict[str, Any]:
     """Return all that is printed: figures, their intervals, and what they were made of.
 
     Parameters
     ----------
     found : Found
         What was run.
-    folds : list of list of str
-        The patients of each fold, where the weights were fitted anew without them.
     costly : sequence of Watched
         The records to name.
-    out_of_fold : bool
-        Whether the parts of `REFITTED` were fitted anew without each record's patient. What is learned otherwise has
-        seen some patients still: figures of these are reported apart.
+    refitted : Refitted, optional
+        What was fitted anew without each record's patient. What was not has seen some patients still: figures of these
+        are reported apart.
     """
     figures = Figures()
-    refitted = REFITTED if out_of_fold else ()
+    anew = refitted.parts if refitted else ()
     for parts, adders in _GROUPS:
-        fixed = [part for part in parts if part not in refitted]
+        fixed = [part for part in parts if part not in anew]
         seen = [each for each in found.watched if has_seen(fixed, each.patient)]
         unseen = [each for each in found.watched if not has_seen(fixed, each.patient)]
         for add in adders:
             add(unseen, "", figures)
             if seen:
                 add(seen, "_in_sample", figures)
-    _add_atrial(found, figures)
+    _add_atrial(found, figures, anew)
     counts = {"records": len(found.watched) + len(found.ltafdb) + len(found.cinc2017)}
     counts |= {
-        "records_in_sample": sum(_is_in_sample(each, refitted) for each in found.watched),
+        "records_in_sample": sum(_is_in_sample(each, anew) for each in found.watched),
         "records_failed": len(found.failed),
     }
     return {
         "figures": {**figures.values, **counts},
         "intervals": figures.intervals,
-        "out_of_fold": out_of_fold,
-        "folds": {"seed": estimate.SEED, "patients": folds} if out_of_fold else None,
+        "out_of_fold": refitted is not None,
+        "anew": anew,
+        "folds": {"seed": estimate.SEED, "patients": refitted.folds} if refitted else None,
         "segments": _tally(found.watched),
         "by_patient": {
             each.patient: {label: _decided(each, label, also=False) for label in SHOCKED}
@@ -174,6 +172,7 @@ def report(found: Found, folds: list[list[str]], costly: Sequence[Watched], *, o
         "worst": [_worst(each) for each in costly],
         "absent": found.absent,
         "failed": found.failed,
+        "notes": refitted.notes if refitted else [],
     }
 
 
@@ -183,15 +182,16 @@ _GROUPS: tuple[tuple[Sequence[str], tuple[Callable[[Sequence[Watched], str, Figu
 )
 
 
-def _is_in_sample(each: Watched, refitted: Sequence[str]) -> bool:
-    return has_seen([part for part in LEARNED if part not in refitted], each.patient)
+def _is_in_sample(each: Watched, anew: Sequence[str]) -> bool:
+    return has_seen([part for part in LEARNED if part not in anew], each.patient)
 
 
-def _add_atrial(found: Found, into: Figures) -> None:
+def _add_atrial(found: Found, into: Figures, anew: Sequence[str]) -> None:
     """Add the figures of `ltafdb`, and of `cinc2017`, of which no learned part has seen a record."""
-    seen = {name: s for name, s in found.ltafdb.items() if has_seen(["atrial"], f"ltafdb/{name}")}
+    fixed = [part for part in ("atrial",) if part not in anew]
+    seen = {name: s for name, s in found.ltafdb.items() if has_seen(fixed, f"ltafdb/{name}")}
     unseen = {name: s for name, s in found.ltafdb.items() if name not in seen}
-    for seconds, suffix in ((unseen, ""), (seen, "_in_sample")):
+    for seconds, suffix in ((unseen, ""), *([(seen, "_in_sample")] if seen else [])):
         rows = {name: (s.both, s.reference) for name, s in seconds.items()}
         into.add(f"ltafdb_af_se{suffix}", rows, estimate.share)
         rows = {n: (s.all - s.reference - s.test + s.both, s.all - s.reference) for n, s in seconds.items()}
@@ -243,7 +243,7 @@ def text(result: Mapping[str, Any]) -> str:
         looks = {"missed": each["missed_s"], "called": each["called_s"], **each["false_alarms_s"]}
         at = "; ".join(f"{what} at {' '.join(f'{s:g}' for s in found[:6])} s" for what, found in looks.items() if found)
         lines.append(f"{each['set']}/{each['record']} costs {each['cost']}: {at}")
-    lines += [missing(name) for name in result["absent"]]
+    lines += [*(missing(name) for name in result["absent"]), *result["notes"]]
     return "\n".join([*lines, *(f"{name}: not scored: {reason}" for name, reason in result["failed"].items())])
 
 

@@ -7,14 +7,12 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ecg import wave
 from ecg.clinical import Settings
 from ecg.condition import LETHAL
 from ecg.ec57.label import BEATS
@@ -38,6 +36,7 @@ from ecg.segments import RAPID_BPM, Segment, called, label_all, rate_bpm, ventri
 from ecg.wave_fit import patient
 from ecg.wavelet import Denoiser
 from stream.analyze import EPOCH_NS, analyze
+from stream.evaluate.refit import Anew, judging
 
 LONG_S = 10.0
 """Episodes from this length on have a delay."""
@@ -98,19 +97,11 @@ class Watched(msgspec.Struct, frozen=True):
 SHOCKED = {"shockable": True, "other": False}
 """Labels that sensitivity and specificity are made of; asystole has a specificity of its own."""
 
-Weights = Mapping[str, tuple[ArrayLike, float]]
-"""Weights and bias by patient."""
 
-
-def own_weights(whose: str, weights: Weights | None) -> AbstractContextManager[None]:
-    """Judge by the weights that are meant for a patient, if there are any, and else by those in force."""
-    return wave.weighing(*weights[whose]) if weights and whose in weights else nullcontext()
-
-
-def watch(path: Path, record_set: str, weights: Weights | None = None) -> Watched:
-    """Run one record through the pipeline, by a patient's own weights where there are any, and count."""
+def watch(path: Path, record_set: str, anew: Mapping[str, Anew] | None = None) -> Watched:
+    """Run one record through the pipeline, by what was fitted without its patient where that is given, and count."""
     recording, reference = read(path), annotations(path)
-    with own_weights(patient(record_set, path.name), weights):
+    with judging((anew or {}).get(patient(record_set, path.name), Anew())):
         alarms = spans(analyze(recording, {}).alerts, EPOCH_NS, recording.duration_s)
     return count(recording, reference, alarms, record_set)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.atrial import Atrial, take
+from ecg.atrial import Atrial, Rule, deciding, in_force, take
 
 
 def told(intervals_s: Iterable[float], state: Atrial | None = None) -> list[int]:
@@ -60,3 +60,21 @@ def test_a_state_written_and_read_goes_on_alike(intervals_s: list[float], cut: i
         take(state, rr_s, k)
         take(kept, rr_s, k)
     assert kept == state
+
+
+def test_another_rule_decides_for_a_while_and_the_shipped_one_again() -> None:
+    intervals_s = [*[0.65] * 60, *irregular(200, 0.65)]
+    shipped = told(intervals_s)
+    with deciding(Rule(onset=9.0)):
+        assert set(told(intervals_s)) == {-1}
+    assert told(intervals_s) == shipped
+    assert in_force() == Rule()
+
+
+def test_an_onset_is_set_back_by_what_its_averages_need() -> None:
+    assert (Rule().behind, Rule(smoothing=0.06).behind) == (30, 15)
+    intervals_s = [*[0.65] * 60, *irregular(200, 0.65)]
+    with deciding(Rule(smoothing=0.06)):
+        made = told(intervals_s)
+    on = next(k for k, since in enumerate(made) if since >= 0)
+    assert made[on] == on - 15

@@ -22,6 +22,12 @@ def test_the_same_number_in_another_set_is_another_patient() -> None:
     assert not has_seen(list(LEARNED), "cudb/100")
 
 
+def test_alarms_of_the_challenge_chose_how_unlike_the_beats_of_a_run_may_be_and_nothing_else() -> None:
+    assert len(patients("run")) == 450
+    assert has_seen(["run"], "cinc2015/v102s")
+    assert not has_seen([part for part in LEARNED if part != "run"], "cinc2015/v102s")
+
+
 def test_paced_records_taught_no_class_of_beats() -> None:
     assert not {f"mitdb/{name}" for name in ("102", "104", "107", "217")} & patients("beats")
 
@@ -30,7 +36,7 @@ def test_paced_records_taught_no_class_of_beats() -> None:
 def test_every_record_that_taught_is_here(records: Path) -> None:
     for part in LEARNED.values():
         for name, taught in part.items():
-            here = {path.stem for path in (records / name).glob("*.atr")}
+            here = {path.stem for path in (records / name).glob("*.hea")}
             assert {*taught} <= here
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.rate import RUN_SPREAD, bpm, run, run_bpm, spread, variation
+from ecg.rate import RUN_SPREAD, bpm, run, run_bpm, spread, spreading, variation
 from ecg.rhythm_state import Beat
 
 
@@ -43,6 +43,9 @@ def test_beats_that_do_not_look_alike_are_no_run() -> None:
     assert run(beats("NVVVVV", sizes=(1.0, 1.2)), 5)
     uneven = beats("NVVVVV", sizes=(0.1, 3.0, 0.1, 0.1, 0.1))
     assert spread(uneven[1:]) > RUN_SPREAD
+    assert not run(uneven, 5)
+    with spreading(9.0):
+        assert run(uneven, 5)
     assert not run(uneven, 5)
 
 

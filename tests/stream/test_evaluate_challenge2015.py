@@ -12,9 +12,18 @@ import pytest
 
 from ecg.challenge2015 import Alarm
 from ecg.episodes import Span
+from ecg.rate_fit import SPREADS
 from ecg.record import Record, RecordLead, write_signals
-from stream.evaluate import run
-from stream.evaluate.challenge2015 import Decision, decide, evaluate, figures, without_pulse
+from stream.evaluate import challenge2015, run
+from stream.evaluate.challenge2015 import (
+    Decision,
+    decide,
+    decide_by_each,
+    evaluate,
+    figures,
+    out_of_fold,
+    without_pulse,
+)
 
 RATE_HZ, SECONDS = 250, 30
 EVENT = Span("asystole", 24.0, 28.5, 30.0, 4.5)
@@ -149,6 +158,47 @@ def test_bad_records_are_named_and_the_others_scored(
     drawn = (tmp_path / "strips" / "a1.svg").read_text()
     assert "monitor: asystole (false)" in drawn
     assert "ours: asystole" in drawn
+
+
+def test_records_that_chose_a_number_are_in_no_headline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "over", partial(run.over, processes=1))
+    for name, silent_s in (("a103l", 6.0), ("a999l", 0.0)):
+        written(tmp_path, name, heart(silent_s), "Asystole", true=True)
+    assert evaluate(tmp_path, json=True, decisions=None, worst=0, plot=None, cross_validate=False) == 0
+    figures = msgspec.json.decode(capsys.readouterr().out)["figures"]
+    assert (figures["score"], figures["score_in_sample"], figures["records_in_sample"]) == (0.0, 100.0, 1)
+    assert evaluate(tmp_path, json=False, decisions=None, worst=0, plot=None, cross_validate=True) == 0
+    printed = capsys.readouterr().out
+    assert "all, ECG and pulse      1/2" in printed
+    assert "in_sample" not in printed
+    assert "RUN_SPREAD" not in printed
+    assert printed.count("\nfold ") == 2
+
+
+def kept_from(name: str, true: bool, first: int) -> list[Decision]:
+    """An alarm that is kept by every spread from this one on."""
+    kind = "ventricular_tachycardia"
+    made = [decision(kind, true, k >= first) for k in range(len(SPREADS))]
+    return [msgspec.structs.replace(each, record=name) for each in made]
+
+
+def test_no_record_is_judged_by_a_number_that_it_has_chosen() -> None:
+    found = {"a": kept_from("a", True, 4), "b": kept_from("b", False, 4), "c": kept_from("c", True, 0)}
+    folds, chosen = out_of_fold(found)
+    assert sorted(name for fold in folds for name in fold) == ["a", "b", "c"]
+    assert chosen == {"a": SPREADS[3], "b": SPREADS[-1], "c": SPREADS[-1]}
+    assert out_of_fold(found) == (folds, chosen)
+    assert out_of_fold({"a": found["a"]}) == ([], {})
+
+
+def test_each_number_decides_where_the_ends_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, alarms = written(tmp_path, "v1", heart(silent_s=6.0)), {"v1": Alarm("v1", "asystole", True)}
+    assert decide_by_each(path, alarms) == [decide(path, alarms)] * len(SPREADS)
+    by_spread = iter(kept_from("v1", True, 3)[:1] + kept_from("v1", True, 3)[-1:] + kept_from("v1", True, 3)[1:-1])
+    monkeypatch.setattr(challenge2015, "decide", lambda path, alarms: next(by_spread))
+    assert decide_by_each(path, alarms) == kept_from("v1", True, 3)
 
 
 def test_another_process_can_decide() -> None:

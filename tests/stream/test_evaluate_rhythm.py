@@ -11,15 +11,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from ecg import wave
+from ecg.atrial import Rule
 from ecg.episodes import Overlap, Span
 from ecg.record import Annotations, Record, RecordLead, write_annotations, write_signals
 from ecg.segments import Segment
-from stream.evaluate import atrial, rhythm, run
+from stream.evaluate import atrial, run
 from stream.evaluate.figures import Figures
+from stream.evaluate.refit import Anew, Refitted
 from stream.evaluate.rhythm import evaluate
 from stream.evaluate.rhythm_figures import Found, delays, episodes, false_alarms, report, shockable
-from stream.evaluate.watched import BEFORE_END_S, Delay, Watched, count, own_weights, watch
+from stream.evaluate.watched import BEFORE_END_S, Delay, Watched, count, watch
 
 RATE_HZ = 250.0
 VF, VT = "ventricular_fibrillation", "ventricular_tachycardia"
@@ -160,15 +161,6 @@ def test_atrial_flutter_makes_no_alarm_of_fibrillation_false() -> None:
     assert made.false["atrial_fibrillation"] == []
 
 
-def test_a_patient_is_judged_by_the_weights_that_are_meant_for_it() -> None:
-    weights = {"vfdb/1": (np.ones(len(wave.FEATURES)), 3.0)}
-    with own_weights("vfdb/1", weights):
-        assert wave.in_force()[-1] == 3.0
-    for whose, given in (("vfdb/2", weights), ("vfdb/1", None)):
-        with own_weights(whose, given):
-            assert wave.in_force()[-1] == wave.BIAS
-
-
 # the figures
 
 
@@ -251,30 +243,49 @@ def test_records_of_patients_that_the_weights_have_seen_are_in_no_headline() -> 
     seen = segmented("vfdb/418", "vfdb", segments("shockable", 1, 0))
     unseen = segmented("vfdb/427", "vfdb", segments("shockable", 0, 1))
     found = Found([seen, unseen], {}, {}, {}, [])
-    figures = report(found, [], [], out_of_fold=False)["figures"]
+    figures = report(found, [])["figures"]
     assert (figures["shockable_se"], figures["shockable_se_in_sample"]) == (0.0, 100.0)
-    only = report(found._replace(watched=[seen]), [], [], out_of_fold=False)["figures"]
+    only = report(found._replace(watched=[seen]), [])["figures"]
     assert (only["shockable_se"], only["records_in_sample"]) == (None, 1)
 
 
-def test_weights_fitted_anew_count_as_not_having_seen_a_patient() -> None:
+def anew(*parts: str, folds: list[list[str]] | None = None) -> Refitted:
+    return Refitted(folds or [], {}, parts, ["a note"])
+
+
+def test_parts_fitted_anew_count_as_not_having_seen_a_patient() -> None:
     found = Found([segmented("vfdb/418", "vfdb", segments("shockable", 1, 0))], {}, {}, {}, [])
-    made = report(found, [["vfdb/418"]], [], out_of_fold=True)
+    made = report(found, [], anew("wave", "beats", "atrial", folds=[["vfdb/418"]]))
     assert made["figures"]["shockable_se"] == 100.0
     assert "shockable_se_in_sample" not in made["figures"]
+    assert (made["figures"]["records_in_sample"], made["notes"]) == (0, ["a note"])
     assert made["folds"]["patients"] == [["vfdb/418"]]
+
+
+def test_with_all_parts_fitted_anew_no_figure_stays_in_sample() -> None:
+    none = {k: Overlap(1, 1, 1, 1, 9.0, 9.0, 9.0) for k in ("af", "vt", "vf")}
+    found = Found(
+        [watched("mitdb/101", "mitdb", overlaps=none, judged_s={VF: 86_400.0}, false={VF: [span(VF, 1, 2)]})],
+        {"00": atrial.Seconds(1.0, 2.0, 1.0, 10.0)},
+        {},
+        {},
+        [],
+    )
+    figures = report(found, [], anew("wave", "beats", "atrial"))["figures"]
+    assert not [name for name in figures if name.endswith("_in_sample") and name != "records_in_sample"]
+    assert (figures["af_duration_se"], figures["ltafdb_af_se"], figures["false_alarms_per_bed_day"]) == (100, 50, 1)
 
 
 def test_parts_that_are_not_fitted_anew_keep_their_patients_apart() -> None:
     day = {"judged_s": {VF: 86_400.0}, "false": {VF: [span(VF, 1, 2)]}}
-    figures = report(Found([watched("mitdb/101", "mitdb", **day)], {}, {}, {}, []), [], [], out_of_fold=True)["figures"]
+    figures = report(Found([watched("mitdb/101", "mitdb", **day)], {}, {}, {}, []), [], anew("wave"))["figures"]
     assert figures["false_alarms_per_bed_day"] is None
     assert figures["false_alarms_per_bed_day_in_sample"] == 1.0
 
 
 def test_atrial_fibrillation_is_in_sample_where_its_rule_was_chosen_and_ventricular_rhythms_are_not() -> None:
     each = watched("mitdb/100", "mitdb", overlaps={k: Overlap(1, 1, 1, 1, 9.0, 9.0, 9.0) for k in ("af", "vt", "vf")})
-    figures = report(Found([each], {}, {}, {}, []), [], [], out_of_fold=False)["figures"]
+    figures = report(Found([each], {}, {}, {}, []), [])["figures"]
     assert (figures["af_duration_se"], figures["af_duration_se_in_sample"]) == (None, 100.0)
     assert figures["vt_duration_se"] == 100.0
     assert "vt_duration_se_in_sample" not in figures
@@ -282,7 +293,7 @@ def test_atrial_fibrillation_is_in_sample_where_its_rule_was_chosen_and_ventricu
 
 def test_the_half_of_ltafdb_that_the_rule_has_seen_is_apart() -> None:
     seconds = {"00": atrial.Seconds(1.0, 2.0, 1.0, 10.0), "01": atrial.Seconds(3.0, 3.0, 4.0, 10.0)}
-    figures = report(Found([], seconds, {}, {}, []), [], [], out_of_fold=False)["figures"]
+    figures = report(Found([], seconds, {}, {}, []), [])["figures"]
     assert (figures["ltafdb_af_se"], figures["ltafdb_af_se_in_sample"]) == (100.0, 50.0)
     assert (figures["ltafdb_af_sp"], figures["ltafdb_af_ppv"]) == (pytest.approx(600 / 7, abs=0.001), 75.0)
 
@@ -394,19 +405,19 @@ def test_a_command_for_a_missing_set_is_named_and_status_is_2_if_nothing_could_b
 
 
 def test_another_process_can_do_the_work() -> None:
-    for work in (partial(watch, record_set="vfdb", weights=None), atrial.intervals, atrial.strip):
+    given = {"vfdb/1": Anew()}
+    for work in (partial(watch, record_set="vfdb", anew=given), partial(atrial.intervals, anew=given), atrial.strip):
         assert pickle.loads(pickle.dumps(work))
     made = watched(delays=[Delay(1.0, 2.0, 3.0, True)], segments=segments("other", 1, 0), also=[False])
     assert pickle.loads(pickle.dumps(made)) == made
 
 
-@pytest.mark.records
-def test_each_patient_is_judged_by_weights_fitted_without_it(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "over", partial(run.over, processes=1))
-    chosen = {"vfdb": (), "cudb": ("cu01", "cu15", "cu22"), "mitdb": (), "nstdb": ()}
-    monkeypatch.setattr(rhythm.wave_fit, "TRAINED_ON", chosen)
-    folds, weights = rhythm._cross_validated(records)
-    assert sorted(whose for fold in folds for whose in fold) == ["cudb/cu01", "cudb/cu15", "cudb/cu22"]
-    assert len({tuple(np.asarray(fitted).tolist()) for fitted, _ in weights.values()}) == 3
-    again, _ = rhythm._cross_validated(records)
-    assert again == folds
+def test_a_patient_is_judged_by_what_has_not_seen_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = intervals(("(N", 400, 0.005), ("(AFIB", 600, 0.2), ("(N", 400, 0.005))
+    monkeypatch.setitem(atrial.atrial_fit.RATE_HZ, "ltafdb", RATE_HZ)
+    written(tmp_path / "ltafdb", "00", found)
+    deaf = Anew(atrial=Rule(onset=9.0))
+    path = tmp_path / "ltafdb" / "00"
+    assert atrial.intervals(path).both > 0
+    assert atrial.intervals(path, {"ltafdb/00": deaf}).test == 0
+    assert atrial.intervals(path, {"ltafdb/01": deaf}) == atrial.intervals(path)
