@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import faust
 import structlog
@@ -33,6 +33,8 @@ from stream.worker import Worker, prepare
 
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
+BATCH_BYTES = 4_194_304
+"""Most that goes through the pipeline at once: compiled code holds up the heartbeats of the group while it runs."""
 FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS = 1_000_000, 50
 """The cost of reading is per fetch, not per record: 1,000 records/s take 85 % of a core without these."""
 MS_NS = 1_000_000
@@ -40,6 +42,7 @@ DEAD_AFTER_S = 10.0
 """A process that has failed and does not end by itself is ended."""
 
 log = structlog.get_logger("worker")
+Item = TypeVar("Item")
 
 
 class Options(NamedTuple):
@@ -191,9 +194,28 @@ async def _take(app: App, worker: Worker, stream: Any, events: list[Any]) -> Non
         current = {app.consumer_generation_id} & {app.restored}
         ours = [event for event in events if event.message.generation_id in current]
         fresh = [event for event in ours if event.message.partition not in worker.stopped]  # no ack for the others
-        await worker.take([_record(event.message) for event in fresh])
-        for event in fresh:
-            await stream.ack(event)
+        for part in bounded(fresh, lambda event: len(event.message.value or b"")):
+            await worker.take([_record(event.message) for event in part])
+            for event in part:
+                await stream.ack(event)
+
+
+def bounded(items: Sequence[Item], size: Callable[[Item], int], most: int = BATCH_BYTES) -> Iterator[list[Item]]:
+    """Cut items, in order, into lists of at most so many bytes together, each of at least one item.
+
+    >>> list(bounded([4, 4, 4, 9], int, most=8))
+    [[4, 4], [4], [9]]
+    """
+    part: list[Item] = []
+    total = 0
+    for item in items:
+        if part and total + size(item) > most:
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += size(item)
+    if part:
+        yield part
 
 
 def _record(message: Any) -> Record:
