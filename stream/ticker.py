@@ -65,6 +65,7 @@ async def tick(
         Signs the ticks; None where the setup in force takes unsigned ones.
     """
     sent = health.counter("ticks", "Ticks sent to each partition")
+    late = health.gauge("late_seconds", "How long after its second the last tick was in the log")
     seq = 0
     partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
@@ -81,6 +82,7 @@ async def tick(
             else:
                 health.ready()
                 sent.inc()
+                late.set((now_ns() - due_ns) / speed / SECOND_NS)
             seq += 1
 
 
