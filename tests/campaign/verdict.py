@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from ecg.alert import decode_alert, decode_vitals
+from ecg.alert import Alert, decode_alert, decode_vitals
 from ecg.condition import LETHAL
 from stream import topics
 from stream.client import read_wards
@@ -119,8 +119,8 @@ def _compare(
     logged: list[ConsumerRecord],
     rest: tuple[list[ConsumerRecord], int],
 ) -> Verdict:
-    on_ward = [(decode_alert(value), value) for _, value in held]
-    in_log = [(decode_alert(record.value or b""), record.value or b"") for record in logged]
+    on_ward = _of_input([value for _, value in held])
+    in_log = _of_input([record.value or b"" for record in logged])
     missing = sorted(expected.keys() - {a.id for a, _ in on_ward} | expected.keys() - {a.id for a, _ in in_log})
     wrong = sorted({a.id for a, value in on_ward + in_log if expected.get(a.id) != value})
     orders: dict[str, list[tuple[int, int]]] = {}
@@ -144,6 +144,12 @@ def _compare(
         lethal_delay_s=_lethal_delay_s(inputs, logged),
         examples=(examples + [f"out of order on {device}" for device in unordered])[:20],
     )
+
+
+def _of_input(values: list[bytes]) -> list[tuple[Alert, bytes]]:
+    """Return what devices gave; what services said of themselves comes of no input."""
+    alerts = [(decode_alert(value), value) for value in values]
+    return [(alert, value) for alert, value in alerts if alert.source.topic == topics.INPUT]
 
 
 def _name(alert: Any) -> str:

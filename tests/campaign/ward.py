@@ -59,7 +59,7 @@ class Ward:
         self.ends: list[str] = []
         groups = ["vigil"] * (plan.workers - plan.standby) + ["standby"] * plan.standby
         made = [(f"worker-{k}", ["worker", "--group", g, "--batch", str(plan.batch)]) for k, g in enumerate(groups)]
-        made += [(f"publisher-{k}", ["publisher"]) for k in range(PUBLISHERS)]
+        made += [(f"publisher-{k}", ["publisher", "--name", f"publisher-{k}"]) for k in range(PUBLISHERS)]
         made += [(f"ticker-{k}", self._ticker(f"ticker-{k}")) for k in range(TICKERS)]
         self.processes = {
             name: Process(name, words, free_port(), folder / f"{name}.log", settings={"VIGIL_KEY": str(key)})
