@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ecg.beat_weights import Weights
 from ecg.ec57.label import BEATS
 from ecg.record import annotations, read, write_annotations, write_signals
 from stream.analyze import analyze, write
@@ -16,6 +17,7 @@ from stream.evaluate import ec57, peers, run
 from stream.evaluate.beats import Task, annotation_file, header, own_annotations, score_record
 from stream.evaluate.ec57 import Wanted, evaluate
 from stream.evaluate.figures import folds
+from stream.evaluate.refit import Anew, Refitted
 
 RATE = 250
 SECONDS = 440
@@ -187,6 +189,20 @@ def test_noise_is_mixed_in_and_the_noisy_stretches_alone_are_scored(
     at = annotations(data / "201").samples / RATE
     assert qrs["found"] + qrs["missed"] == pytest.approx(((at >= 300) & (at <= 420)).sum(), abs=1)
     assert faint["noise"] == {"name": "em", "snr_db": 40.0}
+
+
+def test_noisy_records_too_are_judged_by_weights_fitted_without_their_patient(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = Weights()._replace(evidence=Weights().evidence._replace(base=-99.0))
+    anew = {"mitdb/104": Anew(beats=Weights()), "mitdb/201": Anew(beats=deaf), f"{data.name}/bad": Anew(beats=deaf)}
+    monkeypatch.setattr(ec57, "out_of_fold", lambda *_: Refitted([[*anew]], anew, ("beats",), []))
+    result = printed(capsys, Wanted(data, json=True, noise="em", snr_db=40.0, cross_validate=True))
+    found = {name: record["beats"]["papers"]["qrs"]["found"] for name, record in result["records"].items()}
+    assert found["104"] > 0
+    assert (found["201"], found["202"]) == (0, 0)
+    assert (result["figures"]["records_in_sample"], result["figures"]["qrs_se"]) == (0, 0.0)
+    assert "qrs_se_in_sample" not in result["figures"]
 
 
 def test_decisions_have_a_line_a_record_and_strips_show_the_worst(
