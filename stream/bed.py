@@ -30,9 +30,11 @@ from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
 from model.risk import RiskLevel
-from stream.bed_state import SCHEMA, Arrival, Given, Heard, Kept, Lost, Order, Pending, State, Time
+from stream import snapshot
+from stream.bed_state import Arrival, Given, Heard, Lost, Order, Pending, State, Time
 from stream.seal import Head
-from stream.version import MACHINE, VERSION
+from stream.snapshot import Kept
+from stream.version import VERSION
 
 SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 SNAPSHOT_EVERY_NS = 5_000_000_000
@@ -73,6 +75,8 @@ class Bed:
     ----------
     mark : Head or None
         Where the chain stood at a minute's first tick, until it is sealed.
+    handed_on : Head of a snapshot, or None
+        Of one that could not be read further: its chain goes on behind the offset that it covers.
     """
 
     def __init__(self, device: str, topic: str, partition: int, setup: Setup, clock: WardClock) -> None:
@@ -82,6 +86,7 @@ class Bed:
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
         self.windows = Windows(0)
         self.front: int | None = None
+        self.handed_on: snapshot.Head | None = None
         self.mark: Head | None = None
         self._pending = Pending()
         self._given = Given([], [], [])
@@ -123,6 +128,9 @@ class Bed:
         if analysis is not None:
             self._pending.add(analysis, probabilities)
         for at, (offset, what) in enumerate(heard):
+            if self.handed_on is not None and offset > self.handed_on.covers:
+                self.state.chain, self.state.links = self.handed_on.chain, self.handed_on.links
+                self.handed_on = None
             if offset != self.state.offset:
                 self.state.offset, self.state.ordinal = offset, 0
             match what:
@@ -437,27 +445,23 @@ class Bed:
 
     def snapshot(self, front: bytes | None) -> bytes:
         """Return the whole bed as bytes; `front` is what the array stages hold of it."""
-        pending = self._pending
-        return msgspec.msgpack.encode(
-            Kept(
-                SCHEMA,
-                VERSION,
-                MACHINE,
-                self.device,
-                self.state,
-                self.timeline.snapshot(),
-                self.windows.snapshot(),
-                self.rhythm.snapshot(),
-                self.alarm.snapshot(),
-                self.risk.snapshot(),
-                front,
-                pending.beats.tobytes(),
-                pending.fibrillation.tobytes(),
-                pending.quality,
-                pending.probabilities,
-                pending.trace.tobytes(),
-            )
+        state, pending = self.state, self._pending
+        kept = Kept(
+            self.device,
+            state,
+            self.timeline.snapshot(),
+            self.windows.snapshot(),
+            self.rhythm.snapshot(),
+            self.alarm.snapshot(),
+            self.risk.snapshot(),
+            front,
+            pending.beats.tobytes(),
+            pending.fibrillation.tobytes(),
+            pending.quality,
+            pending.probabilities,
+            len(pending.trace),
         )
+        return snapshot.encode(kept, state.covers, state.chain, state.links)
 
     def restore(self, kept: Kept) -> None:
         """Take over what a snapshot holds, but for the array stages."""
@@ -472,7 +476,8 @@ class Bed:
         self._pending.beats = np.frombuffer(kept.beats, BEAT)
         self._pending.fibrillation = np.frombuffer(kept.fibrillation, FIBRILLATION)
         self._pending.quality, self._pending.probabilities = kept.quality, kept.probabilities
-        self._pending.trace = np.frombuffer(kept.trace, np.float32)
+        if kept.trace:
+            self._pending.trace = self.windows.last(kept.trace)[0]
 
     def snapshot_due(self) -> bool:
         """Say whether the bed has come to its next place of the 5-s grid, of its own time or of the ward's."""

@@ -134,30 +134,6 @@ class Pending:
         self.trace = np.concatenate([self.trace, analysis.clean[0]])
 
 
-class Kept(msgspec.Struct, array_like=True):
-    """A bed as it lies in a snapshot, with the code and the kind of machine that made it."""
-
-    schema: int
-    version: str
-    machine: str
-    device: str
-    state: State
-    timeline: bytes
-    windows: bytes
-    rhythm: bytes
-    alarm: bytes
-    risk: bytes
-    front: bytes | None
-    beats: bytes
-    fibrillation: bytes
-    quality: list[tuple[int, tuple[int, ...]]]
-    probabilities: list[tuple[int, dict[str, float]]]
-    trace: bytes
-
-
-SCHEMA = 3
-
-
 def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:
     """Join structured arrays, of which one is mostly empty; NumPy takes 30 us to find that their types agree."""
     if not len(first) or not len(second):

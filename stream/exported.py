@@ -21,10 +21,11 @@ from ecg.frame import Frame, FrameError, decode
 from ecg.frontend import Analysis
 from ecg.record import write_annotations
 from ecg.resample import ANALYSIS_HZ
-from stream.bed_state import Kept
 from stream.nets import load_net
 from stream.pipeline import Pipeline, Record
 from stream.recording import Recorder
+from stream.snapshot import Kept
+from stream.snapshot import decode as decode_row
 
 MAGIC = b"vigil log 1\n"
 LOG, CHECKPOINT, WEIGHTS = ".log", ".checkpoint", ".safetensors"
@@ -255,7 +256,7 @@ def derive(path: Path, record_into: Path | None = None) -> Derived:
     nets = dict(load_net(file.read_bytes()) for file in sorted(path.parent.glob(f"*{WEIGHTS}")))
     kept = _checkpoint(path.with_suffix(CHECKPOINT))
     own = kept.rows.get(header.device.encode())
-    timeline = None if own is None else msgspec.msgpack.decode(own, type=Kept).timeline
+    timeline = None if own is None else decode_row(own, Kept).timeline
     derived = Derived(header, Recorder(header.device, record_into, header.first, timeline))
     pipeline = Pipeline(nets, lambda _, origin_ns, analysis: derived.beats.extend(_beats(origin_ns, analysis)))
     pipeline.partitions, pipeline.only = header.partitions, frozenset({header.device.encode()})

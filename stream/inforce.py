@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -17,7 +18,9 @@ from aiokafka import TopicPartition
 from stream import topics
 from stream.kafka import Kafka, read_to_end, reading
 from stream.nets import UnknownWeightsError, load_net
-from stream.pipeline import PARTITION_KEY, Pipeline, Predict, Record
+from stream.newest import newest_rows
+from stream.pipeline import Pipeline, Predict, Record
+from stream.snapshot import PARTITION_KEY, SchemaError
 
 AHEAD = 20_000
 """So many records of each partition, behind the newest snapshots, are searched for setups before a worker joins."""
@@ -95,12 +98,12 @@ async def load_in_force(kafka: Kafka, partitions: range, nets: Nets) -> None:
         As of `Nets.load`.
     """
     pipeline = Pipeline(nets.loaded)
-    rows: dict[int, bytes] = {}
     async with reading(kafka, max_partition_fetch_bytes=16_777_216) as reader:
-        async for record in read_to_end(reader, topics.STATE, partitions):
-            if record.key == PARTITION_KEY and record.value is not None:
-                rows[record.partition] = record.value
-    resume = {p: pipeline.restore(p, {PARTITION_KEY: row}) or 0 for p, row in rows.items()}
+        rows = await newest_rows(reader, list(partitions))
+    resume: dict[int, int] = {}
+    for p, own in rows.items():
+        with suppress(SchemaError):  # the worker says so when it restores; here only the first setups of the log count
+            resume[p] = pipeline.restore(p, {key: own[key] for key in own if key == PARTITION_KEY}) or 0
     await nets.load(pipeline.missing_weights([]), must=True)
     await nets.load(await _named_behind(kafka, partitions, pipeline, resume), must=False)
 

@@ -34,16 +34,16 @@ from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
-from stream import seal
+from stream import seal, snapshot
+from stream.anew import Anew
 from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
-from stream.bed_state import SCHEMA, Arrival, Heard, Kept, Lost, Order, Time
+from stream.bed_state import Arrival, Heard, Lost, Order, Time
 from stream.intake import UNCONFIGURED, admissible, passed_over, tag_of
 from stream.placement import partition_of
-from stream.version import MACHINE, VERSION
+from stream.snapshot import PARTITION_KEY, Kept
+from stream.version import VERSION
 
 TOPIC = "ecg.input.v1"
-PARTITION_KEY = b"*"
-"""Key of the snapshot of what a whole partition shares; no device may be called so."""
 PATIENCE_NS = 3_000_000_000
 """A device silent for this long is not waited for: frames held behind a hole are taken."""
 QUARANTINED_EVERY = 100
@@ -107,8 +107,12 @@ class _Partition(msgspec.Struct, array_like=True):
     sealed: str = ""
     strangers: dict[str, int] = {}
     checkpoint_slot: int = -1
-    version: str = VERSION
-    machine: str = MACHINE
+
+    def sealed_up_to(self, sealed: bytes | None) -> _Partition:
+        """Return this as of after a seal, the last one that was published, if any."""
+        if sealed is not None and (last := seal.decode(sealed)).n >= self.seals:
+            self.seals, self.sealed_ns, self.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
+        return self
 
 
 class _Refused(NamedTuple):
@@ -177,6 +181,7 @@ class Pipeline:
         self._again: dict[int, _Partition] = {}
         self._written: dict[int, tuple[int, Setup]] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
+        self._anew: dict[int, Anew] = {}
 
     def feed(self, records: Sequence[Record]) -> Out:
         """Take records of the input topic, in log order within each partition, and return what comes of them."""
@@ -191,7 +196,8 @@ class Pipeline:
             if minute is not None:
                 self._seal(minute, out)
         alerts.sort(key=lambda item: item[:3])
-        out.alerts.extend((key, value) for *_, key, value in alerts)
+        out.alerts.extend((key, value) for p, offset, _, key, value in alerts if not self._was_given(p, offset))
+        out.dead = [letter for letter in out.dead if not self._was_given(letter[0].partition, letter[0].offset)]
         ends = {record.partition: record.offset for record in records}
         self._snapshots(ends, out)
         refused = {record.partition for record, _ in out.dead} | out.withheld.keys()
@@ -207,15 +213,21 @@ class Pipeline:
         -------
         int or None
             The next offset to read, one past the lowest that a snapshot covers; None where there is nothing to go by.
+
+        Raises
+        ------
+        SchemaError
+            If a snapshot is of another schema: `rebuild` does without them.
         """
         self.drop([partition])
         if PARTITION_KEY not in snapshots:
             return None
-        shared = self._partitions[partition] = msgspec.msgpack.decode(snapshots[PARTITION_KEY], type=_Partition)
-        shared.version, shared.machine = VERSION, MACHINE
-        if sealed is not None and (last := seal.decode(sealed)).n >= shared.seals:
-            shared.seals, shared.sealed_ns, shared.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
-        beds = [self._restore_bed(partition, v) for key, v in sorted(snapshots.items()) if key != PARTITION_KEY]
+        shared = snapshot.decode(row := snapshots[PARTITION_KEY], _Partition)
+        self._partitions[partition] = shared.sealed_up_to(sealed)
+        self._written[partition] = (shared.clock.now_ns, shared.setup)
+        turn = {device.encode(): n for n, device in enumerate(snapshot.head(row).devices)}  # as they were first heard
+        keys = sorted(snapshots.keys() - {PARTITION_KEY}, key=lambda key: (turn.get(key, len(turn)), key))
+        beds = [self._restore_bed(partition, snapshots[key]) for key in keys]
         lowest = min(beds, key=lambda bed: bed.state.covers, default=None)
         if lowest is None or lowest.state.covers >= shared.covers:
             return 1 + shared.covers
@@ -224,9 +236,7 @@ class Pipeline:
         return 1 + state.covers
 
     def _restore_bed(self, partition: int, value: bytes) -> Bed:
-        kept = msgspec.msgpack.decode(value, type=Kept)
-        if kept.schema != SCHEMA:
-            raise ValueError(f"snapshot schema must be {SCHEMA}, got {kept.schema}")
+        kept = snapshot.decode(value, Kept)
         bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
         bed.front = None if kept.front is None else self._front.restore(kept.front, bed.windows.last(bed.windows.kept))
@@ -241,13 +251,29 @@ class Pipeline:
         for bed in self._beds.values():
             bed.set_up(self._seen_as(bed.setup))
 
+    def rebuild(
+        self, partition: int, snapshots: Mapping[bytes, bytes], first: int, sealed: bytes | None = None
+    ) -> None:
+        """Begin a partition anew, at the first offset of its log, since its snapshots are of another schema.
+
+        What they cover was published, and is not given again. Behind it, devices are told if the log has lost its
+        beginning, and the first batch gives a snapshot of every device, and tombstones of those that are gone.
+        """
+        self.drop([partition])
+        self._partitions[partition] = _Partition().sealed_up_to(sealed)
+        heads = {key: snapshot.head_or_none(value) for key, value in snapshots.items()}
+        self._anew[partition] = Anew(first, heads)
+
+    def _was_given(self, partition: int, offset: int) -> bool:
+        return partition in self._anew and offset <= self._anew[partition].given
+
     def _seen_as(self, setup: Setup) -> Setup:
         return setup if self._face is None or setup == UNCONFIGURED else self._face(setup)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that are no longer ours."""
         for partition in partitions:
-            for held in (self._partitions, self._again, self._written):
+            for held in (self._partitions, self._again, self._written, self._anew):
                 held.pop(partition, None)
             for key in [key for key in self._beds if key[0] == partition]:
                 self._close(self._beds.pop(key))
@@ -277,6 +303,9 @@ class Pipeline:
             at = self._again.get(record.partition, shared)
             if 0 <= at.covers < record.offset - 1:
                 self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
+            anew = self._anew.get(record.partition)
+            if anew is not None and (lost := anew.lost(record.offset)) is not None:
+                self._tell_all(record, lost, work)
             before_ns = at.clock.now_ns
             if not passed_over(record.key, record.value, self.only):
                 entry = self._decode(record, at, out)
@@ -372,6 +401,8 @@ class Pipeline:
             bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
             self._beds[record.partition, entry.device] = bed
             self._forgotten.pop((record.partition, entry.device), None)
+            if record.partition in self._anew:
+                self._anew[record.partition].begin(bed)
         if record.offset <= bed.state.covers:
             return
         if isinstance(entry, _Refused):
@@ -411,7 +442,7 @@ class Pipeline:
 
     def _fails(self, partition: int) -> bool:
         """Say whether so many devices of a partition fail that the fault must be ours, or everybody's."""
-        beds = [bed for (place, _), bed in self._beds.items() if place == partition]
+        beds = self._beds_of(partition)
         strangers = self._partitions[partition].strangers
         failing = sum(bed.fails for bed in beds) + sum(n >= BAD_FRAMES for name, n in strangers.items() if name)
         sending = sum(bed.sends or bed.fails for bed in beds) + sum(bool(name) for name in strangers)
@@ -429,7 +460,8 @@ class Pipeline:
             if self._watch is not None and bed in analyses:
                 self._watch(bed.device, bed.state.anchor_ns, analyses[bed])
             key = bed.device.encode()
-            out.vitals.extend((key, value) for value in given.vitals)
+            if not self._was_given(bed.partition, bed.state.offset):
+                out.vitals.extend((key, value) for value in given.vitals)
             alerts.extend((bed.partition, offset, ordinal, key, value) for offset, ordinal, value in given.alerts)
             out.dead.extend((Record(bed.partition, offset, key, b""), reason) for offset, reason in given.refused)
         return alerts
@@ -483,34 +515,53 @@ class Pipeline:
                 seen.setdefault(bed, []).append((end, answer))
         return seen
 
+    def snapshot(self, partition: int) -> dict[bytes, bytes]:
+        """Return the rows of a partition as it stands, by key: those of all devices, due or not, and its own."""
+        shared, beds = self._partitions[partition], self._beds_of(partition)
+        rows = {bed.device.encode(): self._snapshot_of(bed) for bed in beds}
+        return {**rows, PARTITION_KEY: snapshot.encode(shared, shared.covers, devices=[bed.device for bed in beds])}
+
+    def _snapshot_of(self, bed: Bed) -> bytes:
+        return bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
+
+    def _beds_of(self, partition: int) -> list[Bed]:
+        return [bed for (place, _), bed in self._beds.items() if place == partition]
+
     def _snapshots(self, partitions: Mapping[int, int], out: Out) -> None:
         """Add the snapshots that are due of partitions, each fed up to an offset.
 
         A partition's own comes last, so that it never covers an unknown device; after a restore it may be ahead of
         what has been fed again, and a device may be ahead of both. Devices are forgotten only behind it.
         """
-        for (partition, _), bed in self._beds.items():
-            if partition not in partitions:
-                continue
-            bed.state.covers = max(bed.state.covers, partitions[partition])
+        for partition, end in partitions.items():
+            if not self._was_given(partition, end):
+                self._snapshots_of(partition, end, self._anew.pop(partition, None), out)
+        forgotten = [(partition, device.encode()) for partition, device in self._forgotten]
+        out.snapshots.extend((partition, key, None) for partition, key in forgotten if partition not in self._anew)
+        self._forgotten.clear()
+
+    def _snapshots_of(self, partition: int, end: int, anew: Anew | None, out: Out) -> None:
+        """Add those of one partition: of all devices, due or not, where it was derived `anew`."""
+        shared, devices = self._partitions[partition], []
+        for bed in self._beds_of(partition):
+            devices.append(bed.device)
+            bed.state.covers = max(bed.state.covers, end)
             due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due()
-            if due or checkpoint_due:
-                kept = bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
+            if due or checkpoint_due or anew is not None:
+                kept = self._snapshot_of(bed)
                 out.snapshots.append((partition, bed.device.encode(), kept))
                 if checkpoint_due:
                     out.checkpoints.append((partition, bed.device.encode(), kept))
-        for partition in sorted(partitions):
-            shared = self._partitions[partition]
-            if self._written.get(partition) != (shared.clock.now_ns, shared.setup):
-                self._written[partition] = (shared.clock.now_ns, shared.setup)
-                slot = shared.clock.now_ns // CHECKPOINT_EVERY_NS
-                due, shared.checkpoint_slot = slot != shared.checkpoint_slot, slot
-                kept = msgspec.msgpack.encode(shared)
-                out.snapshots.append((partition, PARTITION_KEY, kept))
-                if due:
-                    out.checkpoints.append((partition, PARTITION_KEY, kept))
-        out.snapshots.extend((partition, device.encode(), None) for partition, device in self._forgotten)
-        self._forgotten.clear()
+        if anew is not None:
+            out.snapshots.extend((partition, key, None) for key in anew.gone(devices))
+        if anew is not None or self._written.get(partition) != (shared.clock.now_ns, shared.setup):
+            self._written[partition] = (shared.clock.now_ns, shared.setup)
+            slot = shared.clock.now_ns // CHECKPOINT_EVERY_NS
+            due, shared.checkpoint_slot = slot != shared.checkpoint_slot, slot
+            kept = snapshot.encode(shared, shared.covers, devices=devices)
+            out.snapshots.append((partition, PARTITION_KEY, kept))
+            if due:
+                out.checkpoints.append((partition, PARTITION_KEY, kept))
 
 
 def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-DECIDES = ("bed", "bed_state", "intake", "pipeline", "placement", "seal", "signing", "version")
+DECIDES = ("anew", "bed", "bed_state", "intake", "pipeline", "placement", "seal", "signing", "snapshot", "version")
 """Modules of this package that can change an alert, beside all of `ecg` and `model`."""
 _INSTRUCTIONS = ("AVX512F", "AVX2", "AVX", "SSE42", "ASIMD")
 

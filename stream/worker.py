@@ -21,10 +21,12 @@ from ecg.frame import Signed, encode
 from stream import topics
 from stream.health import Health
 from stream.inforce import Nets, load_in_force
-from stream.kafka import Kafka, Send, durable, read_to_end, reading
+from stream.kafka import Kafka, Send, durable, reading
+from stream.newest import last_values, newest_rows
 from stream.pipeline import Out, Pipeline, Record
 from stream.pulse import Pulse
 from stream.signing import Signer
+from stream.snapshot import SchemaError
 from stream.warm import warm_up
 from stream.watch import Watch
 
@@ -97,7 +99,7 @@ class Worker:
         stream.inforce.WeightsError
             If a setup in force names weights that cannot be loaded.
         ValueError
-            If a snapshot is not this version's, or covers what the log has not got.
+            If a snapshot covers what the log has not got.
         """
         started = time.monotonic()
         parts = sorted(partitions)
@@ -117,15 +119,17 @@ class Worker:
         self._pipeline.partitions = len(await topics.partitions(self._kafka, topics.INPUT))
         inputs = {p: TopicPartition(topics.INPUT, p) for p in parts}
         first, end = await reader.beginning_offsets(inputs.values()), await reader.end_offsets(inputs.values())
-        rows: dict[int, dict[bytes, bytes]] = {p: {} for p in parts}
-        async for record in read_to_end(reader, topics.STATE, parts):
-            if record.value is None:
-                rows[record.partition].pop(record.key or b"", None)
-            else:
-                rows[record.partition][record.key or b""] = record.value
+        rows = await newest_rows(reader, parts)
+        async with asyncio.timeout(SEAL_WITHIN_S):
+            seals = await last_values(reader, topics.SEALS, parts)
         resume = {}
         for p, part in inputs.items():
-            wanted = await self._run(self._pipeline.restore, p, rows[p], await self._last_seal(reader, p))
+            sealed = _signed.decode(seals[p]).body if p in seals else None
+            try:
+                wanted = await self._run(self._pipeline.restore, p, rows[p], sealed)
+            except SchemaError as error:
+                log.error("snapshots_unusable", partition=p, error=str(error), derived_from_offset=first[part])
+                wanted = await self._run(self._pipeline.rebuild, p, rows[p], first[part], sealed)
             if wanted is not None and wanted > end[part]:
                 raise ValueError(f"snapshots must not be ahead of {part.topic}/{p}, got {wanted} of {end[part]}")
             resume[p] = max(first[part], wanted or 0)
@@ -133,18 +137,6 @@ class Worker:
                 log.error("input_gone", partition=p, wanted_offset=wanted, first_offset=first[part])
             self.watch.holds((p, key) for key in rows[p])
         return resume
-
-    async def _last_seal(self, reader: AIOKafkaConsumer, partition: int) -> bytes | None:
-        """Return the body of the last seal that was published of a partition."""
-        part = TopicPartition(topics.SEALS, partition)
-        end = (await reader.end_offsets([part]))[part]
-        if end == (await reader.beginning_offsets([part]))[part]:
-            return None
-        reader.assign([part])
-        reader.seek(part, end - 1)
-        async with asyncio.timeout(SEAL_WITHIN_S):
-            record = await reader.getone(part)
-        return _signed.decode(record.value or b"").body
 
     async def take(self, records: Sequence[Record]) -> None:
         """Feed records of the input to the pipeline, and return when all that comes of them is durable.

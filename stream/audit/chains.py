@@ -13,15 +13,16 @@ from collections.abc import AsyncGenerator, Mapping
 import msgspec
 
 from ecg.frame import Command, FrameError, Input, PublicKey, Setup, Signed, decode
-from stream import seal, topics
+from stream import seal, snapshot, topics
 from stream.audit.chain import Fault, audit
 from stream.audit.compare import head_of
 from stream.audit.derive import kind_of
 from stream.audit.log import Entry, Log
 from stream.audit.places import Shared, seal_body
-from stream.pipeline import PARTITION_KEY, UNCONFIGURED
+from stream.intake import UNCONFIGURED
 from stream.placement import partition_of
 from stream.signing import opened
+from stream.snapshot import PARTITION_KEY
 
 
 class Audited(msgspec.Struct, frozen=True):
@@ -123,7 +124,7 @@ async def _setup(log: Log, partition: int) -> Setup:
     """Return the setup that was in force when the log, as it is kept, begins, as the first checkpoint has it."""
     async for entry in _all(log, topics.CHECKPOINTS, partition):
         if entry.key == PARTITION_KEY and entry.value is not None:
-            return msgspec.msgpack.decode(entry.value, type=Shared).setup
+            return snapshot.decode(entry.value, Shared).setup
     return UNCONFIGURED
 
 

@@ -11,10 +11,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ecg.frame import FrameError, PublicKey, Setup, Tick, decode
-from stream import seal, topics
+from stream import seal, snapshot, topics
 from stream.audit.log import Log, as_record, opened
-from stream.audit.places import Shared, code_of, rows_before, seal_before
-from stream.pipeline import PARTITION_KEY, Out, Pipeline, Predict, Record
+from stream.audit.places import Shared, rows_before, seal_before
+from stream.pipeline import Out, Pipeline, Predict, Record
+from stream.snapshot import PARTITION_KEY
 
 Start = Literal["checkpoint", "first"]
 MOST_TOLD = 20
@@ -60,7 +61,8 @@ class Work:
     seals : list of (int, bytes)
         Partition and body of the seals of the stretches, derived again.
     bed_seconds, ward_s, seconds, cpu_s : float
-        Seconds of beds, of the ward's time (of the longest stretch), of the wall's and of processors.
+        Seconds of beds, of the ward's time (of the longest stretch), of the wall's and of processors; the two last
+        without the loading of networks.
     """
 
     resumed: dict[int, int] = field(default_factory=dict)
@@ -163,14 +165,14 @@ class Deriver:
         ValueError
             If a checkpoint is of another version's form, or weights in force are not in the log.
         """
-        began, cpu_began = time.monotonic(), time.process_time()
-        pipeline, at = await self._begin(stretch)
+        spent = _Spent()
+        pipeline, at = await self._begin(stretch, spent)
         ticks = _Ticks()
         async for batch in self._log.read(topics.INPUT, stretch.partition, at, stretch.end):
             records = [as_record(entry) for entry in batch]
             self._look(records, at, stretch, ticks)
             at = records[-1].offset + 1
-            await self._nets.load(pipeline.missing_weights(records))
+            await self._load(pipeline.missing_weights(records), spent)
             before = sum(record.offset < stretch.first for record in records)
             if before:
                 yield self._fed(pipeline, records[:before], stretch)
@@ -181,10 +183,17 @@ class Deriver:
         if at < stretch.end:
             self.work.gaps.append(Stretch(stretch.partition, at, stretch.end))
         self.work.ward_s = max(self.work.ward_s, ticks.span_s)
-        self.work.seconds += time.monotonic() - began
-        self.work.cpu_s += time.process_time() - cpu_began
+        self.work.seconds += spent.seconds
+        self.work.cpu_s += spent.cpu_s
 
-    async def _begin(self, stretch: Stretch) -> tuple[Pipeline, int]:
+    async def _load(self, wanted: set[str], spent: _Spent) -> None:
+        """Load networks, which takes the time of a start, not of a replay."""
+        if wanted - self._nets.keys():
+            began = _Spent()
+            await self._nets.load(wanted)
+            spent.less(began)
+
+    async def _begin(self, stretch: Stretch, spent: _Spent) -> tuple[Pipeline, int]:
         """Return a pipeline at a place from which the stretch can be reached, and the next offset to read."""
         partition = stretch.partition
         pipeline = Pipeline(self._nets)
@@ -197,7 +206,7 @@ class Deriver:
             rows = await rows_before(self._log, partition, stretch.first, self._device)
             self._remember(rows)
             at = pipeline.restore(partition, rows, await seal_before(self._log, partition, stretch.first)) or 0
-            await self._nets.load(pipeline.missing_weights([]))
+            await self._load(pipeline.missing_weights([]), spent)
             if lacking := pipeline.missing_weights([]):
                 raise ValueError(f"weights {', '.join(sorted(lacking))[:12]} are in force, and not in the log")
         self.work.resumed[partition] = at
@@ -206,9 +215,10 @@ class Deriver:
     def _remember(self, rows: Mapping[bytes, bytes]) -> None:
         for key, value in rows.items():
             if key == PARTITION_KEY:
-                self.work.keys |= msgspec.msgpack.decode(value, type=Shared).setup.keys
+                self.work.keys |= snapshot.decode(value, Shared).setup.keys
             else:
-                self.work.made_by.add(code_of(value))
+                head = snapshot.head(value)
+                self.work.made_by.add((head.version, head.machine))
 
     def _fed(self, pipeline: Pipeline, records: Sequence[Record], stretch: Stretch) -> Out:
         out = pipeline.feed(records)
@@ -235,6 +245,25 @@ class Deriver:
                 ticks.add(body)
             if record.offset >= stretch.first:
                 self.work.inputs[kind] += 1
+
+
+class _Spent:
+    """Time of the wall and of processors since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._wall
+
+    @property
+    def cpu_s(self) -> float:
+        return time.process_time() - self._cpu
+
+    def less(self, other: _Spent) -> None:
+        """Leave out the time since another one was made."""
+        self._wall, self._cpu = self._wall + other.seconds, self._cpu + other.cpu_s
 
 
 class _Ticks:

@@ -7,17 +7,15 @@ covers) is searched for by halves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from ecg.frame import Setup, Signed, Tick
 from ecg.wardclock import WardClock
-from stream import seal, topics
+from stream import seal, snapshot, topics
 from stream.audit.log import Entry, Log, opened
 from stream.bed import CHECKPOINT_EVERY_NS
-from stream.bed_state import Kept
-from stream.pipeline import PARTITION_KEY
+from stream.snapshot import PARTITION_KEY
 
 NEAR = 500
 """A search ends with reading through so many records."""
@@ -51,7 +49,7 @@ async def first_derivable(log: Log, partition: int, first: int, device: str | No
     begin, end = (await log.bounds(topics.CHECKPOINTS)).get(partition, (0, 0))
     while found := await _first_ranked(log, topics.CHECKPOINTS, partition, begin, end, _shared_covers, first - 1):
         rows = await rows_before(log, partition, found[1] + 1, device)
-        if rows and min(covers_of(key, value) for key, value in rows.items()) >= first - 1:
+        if rows and min(snapshot.head(value).covers for value in rows.values()) >= first - 1:
             return found[1] + 1
         begin = found[0] + 1
     return (await log.bounds(topics.INPUT))[partition][1]
@@ -132,10 +130,11 @@ class _Rows:
             key, value = entry.key, entry.value
             if key is None or value is None or (self._wanted is not None and key not in self._wanted):
                 continue
-            if (covers := covers_of(key, value)) < self._offset:
+            head = snapshot.head(value)
+            if (covers := head.covers) < self._offset and head.schema == snapshot.SCHEMA:
                 self._newest[key] = max(self._newest.get(key, (-1, b"")), (covers, value))
                 if key == PARTITION_KEY:
-                    self._grid_ns.append(msgspec.msgpack.decode(value, type=Shared).clock.now_ns)
+                    self._grid_ns.append(snapshot.decode(value, Shared).clock.now_ns)
 
     def are_all(self, alive: set[bytes]) -> bool:
         """Say whether more rows could change nothing: whoever lives has one in each ten minutes of the ward's time."""
@@ -149,37 +148,17 @@ class _Rows:
 
 
 class Shared(msgspec.Struct, array_like=True):
-    """What a checkpoint of a partition itself begins with."""
+    """What a checkpoint of a partition itself holds, to begin with."""
 
     covers: int
     clock: WardClock
     setup: Setup
 
 
-class _State(msgspec.Struct):
-    covers: int
-
-
-_STATE, _VERSION, _MACHINE = (Kept.__struct_fields__.index(name) for name in ("state", "version", "machine"))
-
-
-def covers_of(key: bytes, value: bytes) -> int:
-    """Return the last offset of the input that a snapshot or checkpoint covers."""
-    if key == PARTITION_KEY:
-        return msgspec.msgpack.decode(value, type=Shared).covers
-    return msgspec.msgpack.decode(msgspec.msgpack.decode(value, type=list[msgspec.Raw])[_STATE], type=_State).covers
-
-
-def code_of(value: bytes) -> tuple[str, str]:
-    """Return the version of the code, and the kind of machine, that made a checkpoint of a device."""
-    kept = msgspec.msgpack.decode(value, type=list[Any])
-    return kept[_VERSION], kept[_MACHINE]
-
-
 def _shared_covers(entry: Entry) -> int | None:
     if entry.key != PARTITION_KEY or entry.value is None:
         return None
-    return covers_of(entry.key, entry.value)
+    return snapshot.head(entry.value).covers
 
 
 def _sealed_at(entry: Entry) -> int | None:

@@ -25,7 +25,7 @@ from stream.audit.places import place, rows_before
 from stream.audit.replay import Report, Wanted, offsets, replay, time_ns, told
 from stream.audit.verify import find, verify
 from stream.audit.whatif import Under, what_if
-from stream.pipeline import PARTITION_KEY
+from stream.snapshot import PARTITION_KEY
 from tests.stream.ward_log import SECOND_NS, T0_NS, WardLog, written
 from tests.stream.ward_log import place as partition_of
 
