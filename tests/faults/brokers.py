@@ -306,7 +306,7 @@ class Admin(_Client):
 def in_memory() -> Iterator[None]:
     """Let Vigil's clients be these while the block runs; the address of the brokers is then a `Host`."""
     with (
-        mock.patch("stream.kafka.AIOKafkaConsumer", Consumer),
+        mock.patch("stream.kafka.Reader", Consumer),
         mock.patch("stream.kafka.AIOKafkaProducer", Producer),
         mock.patch("stream.topics.AIOKafkaAdminClient", Admin),
     ):
