@@ -36,7 +36,7 @@ from stream.processes import Process, running
 from stream.settings import read_settings
 from tests.campaign.verdict import blind, derived, log
 
-WARM_S, AFTER_S = 12.0, 16.0
+WARM_S, AFTER_S = 10.0, 12.0
 """Before the end of the worker, and after it; beds begin with up to a second of silence."""
 SETTLE_S = 5.0
 FRAME_S = 0.5

@@ -21,11 +21,10 @@ from tests.campaign.plan import Plan
 from tests.campaign.verdict import Verdict, verdict
 from tests.campaign.ward import Ward, playing, running
 
-BEDS, SPEED = 24, 10.0
+SPEED = 10.0
 START_NS = 1_800_000_000_000_000_000
 SILENCE_S = 3.0
 """After the devices have ended, tickers go on for this long: what is missing now is missing in the log."""
-DRAIN_S = 30.0
 
 
 class Round(msgspec.Struct):
@@ -66,7 +65,7 @@ async def _round(
         played = player.Played(
             services.kafka,
             clock,
-            BEDS,
+            plan.beds,
             plan.seconds * SPEED,
             plan.frame_s,
             plan.seed,

@@ -49,9 +49,10 @@ class Plan(NamedTuple):
     batch: int
     frame_s: float
     faults: tuple[Fault, ...]
+    beds: int = 24
 
 
-def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | None = None) -> Plan:
+def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | None = None, beds: int = 24) -> Plan:
     """Draw a round.
 
     Parameters
@@ -66,6 +67,8 @@ def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | 
         With which of `KINDS` to begin.
     workers : int or None
         How many; None: three or four.
+    beds : int
+        How many.
     """
     rng = random.Random(seed)
     count = rng.choice((3, 3, 4)) if workers is None else workers
@@ -82,6 +85,7 @@ def plan(seed: int, seconds: float, faults: int, first: int = 0, workers: int | 
         batch=rng.choice((32, 256, 2000)),
         frame_s=rng.choice((0.25, 0.5, 1.0)),
         faults=tuple(_fault(rng, at_s, kind, count) for at_s, kind in zip(times, kinds, strict=True)),
+        beds=beds,
     )
 
 

@@ -28,10 +28,10 @@ from stream.processes import Process, running
 from stream.settings import read_settings
 from stream.store import connect, stream_key
 from tests.campaign import player
-from tests.campaign.kills import BEDS, START_NS
+from tests.campaign.kills import START_NS
 from tests.campaign.ward import playing
 
-SPEED = 20.0
+BEDS, SPEED = 24, 20.0
 EVERY_S = 5.0
 WARM_PART, WARM_LEAST_S = 0.2, 60.0
 """So much of the time, and at least so long, is not looked at: caches fill, and each story is told once."""

@@ -13,13 +13,14 @@ from tests.campaign.plan import KINDS, plan
 
 pytestmark = pytest.mark.system
 SEED = 7
+MOST_BLIND_S = 8.0
 
 
 @pytest.mark.timeout(400)
 def test_after_eight_real_faults_each_alert_is_there_once_and_as_the_log_gives_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    drawn = plan(SEED, 36.0, 8, workers=3)
+    drawn = plan(SEED, 36.0, 8, workers=3, beds=16)
     assert {fault.kind for fault in drawn.faults} == set(KINDS[:8])
     found = kills.run(drawn, read_settings().records)
     with capsys.disabled():
@@ -31,13 +32,10 @@ def test_after_eight_real_faults_each_alert_is_there_once_and_as_the_log_gives_i
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("how", "most_s"), [(signal.SIGKILL, 8.0), (signal.SIGTERM, 3.0)], ids=["killed", "told"])
-def test_beds_of_a_worker_that_ends_are_blind_for_seconds_and_no_lethal_alarm_is_missed(
-    how: signal.Signals, most_s: float
-) -> None:
-    """A told one hands over within a second on a machine that does nothing else: `make campaign` measures it."""
-    found = measure(24, 1, how)
+def test_beds_of_a_worker_that_is_killed_are_blind_for_seconds_and_no_lethal_alarm_is_missed() -> None:
+    """How it is with 500 beds, with a second group, and when a worker is told to end, `make campaign` measures."""
+    found = measure(24, 1, signal.SIGKILL)
     assert found.beds == 24
     assert found.lethal > 0
     assert found.missed == 0
-    assert found.blind_s < most_s
+    assert found.blind_s < MOST_BLIND_S
