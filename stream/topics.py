@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiokafka.errors import (
     NotCoordinatorForGroupError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -174,7 +175,8 @@ async def listed(kafka: Kafka) -> list[Found]:
         for name in (name for name in TOPICS if name in described):
             parts = described[name]["partitions"]
             replication = min((len(part["replicas"]) for part in parts), default=0)
-            found.append(Found(name, len(parts), replication, *await _settings(admin, name)))
+            with suppress(UnknownTopicOrPartitionError):  # it was deleted meanwhile
+                found.append(Found(name, len(parts), replication, *await _settings(admin, name)))
     return found
 
 

@@ -17,22 +17,9 @@ from stream import topics
 from stream.embedded import Services
 from stream.kafka import Kafka
 from stream.retention import FOREVER, HOUR_MS
+from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
-
-
-async def anew(kafka: Kafka, **keep_h: int) -> None:
-    """Make the topics from nothing."""
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    try:
-        if there := sorted(set(await admin.list_topics()) & topics.TOPICS.keys()):
-            await admin.delete_topics(there)
-    finally:
-        await admin.close()
-    while await topics.listed(kafka):
-        await asyncio.sleep(0.1)
-    await topics.create(kafka, keep={name: hours * HOUR_MS for name, hours in keep_h.items()})
 
 
 async def set_by_hand(kafka: Kafka, topic: str, **settings: str) -> None:
