@@ -13,11 +13,14 @@ import msgspec
 from tests.campaign import failover, kills
 from tests.campaign.plan import plan
 from tests.faults.trial import trials
+from tests.fuzz.whole import MOST_SNAPSHOT, whole
 from tests.stream.test_audit_tamper import tamper
 
 TRIALS = 1000
 """In one part; a full campaign has ten of these."""
 ALTERATIONS = 1000
+NONSENSE = 50_000
+"""Records of nonsense through the whole path in one part; a full campaign has twenty of these."""
 
 
 class Part(NamedTuple):
@@ -42,6 +45,7 @@ def parts(full: bool, seed: int, records: Path | None) -> list[Part]:
     """Return the parts of a campaign, the shortest first."""
     rounds = FULL if full else SHORT
     simulated = [Part(f"simulator {k}", lambda k=k: _simulated(seed + k * TRIALS)) for k in range(10 if full else 1)]
+    nonsense = [Part(f"nonsense {k}", lambda k=k: _nonsense(seed + k)) for k in range(20 if full else 0)]
     real = [Part(f"kills {k}", lambda k=k: _killed(seed + k, rounds, k, records)) for k in range(rounds.rounds)]
     blind = [
         Part(f"blind {how} {beds} beds {groups} groups", lambda *, a=(beds, groups, how): _blind(*a))
@@ -49,7 +53,7 @@ def parts(full: bool, seed: int, records: Path | None) -> list[Part]:
         for groups in (1, 2)
         for how in ("SIGKILL", "SIGTERM")
     ]
-    return [Part("tampering", lambda: _tampered(seed)), *simulated, *real, *blind]
+    return [Part("tampering", lambda: _tampered(seed)), *simulated, *nonsense, *real, *blind]
 
 
 def _tell(line: str) -> None:
@@ -64,6 +68,12 @@ def _tampered(seed: int) -> dict[str, Any]:
 def _simulated(seed: int) -> dict[str, Any]:
     found = trials(TRIALS, seed, 2, lambda done: _tell(f"{done} of {TRIALS}") if done % 100 == 0 else None)
     return found | {"simulated_faults": found.pop("faults"), "failed_seeds": sorted(found["failed_seeds"])}
+
+
+def _nonsense(seed: int) -> dict[str, Any]:
+    found = whole(NONSENSE, seed)
+    outgrown = found["largest_snapshot_bytes"] > MOST_SNAPSHOT
+    return found | {"differences": found["neighbours_changed"] + outgrown}
 
 
 def _killed(seed: int, rounds: Rounds, number: int, records: Path | None) -> dict[str, Any]:
