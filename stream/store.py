@@ -228,6 +228,9 @@ class Store:
         """Send all calls at once, in order; a Redis that started again has to be told the script again."""
         if not self._sha:
             self._sha = await self._redis.script_load(self._source)
+        if not calls:  # without any ward there is nothing to compare, but Redis must be there all the same
+            await self._redis.ping()
+            return []
         pipe = self._redis.pipeline(transaction=False)
         for _, keys, arguments in calls:
             pipe.evalsha(self._sha, len(keys), *keys, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import time
@@ -262,6 +263,31 @@ def test_a_redis_killed_for_longer_than_5_s_is_an_alarm_in_kafka_and_afterwards_
 
 async def ready(health: Health) -> bool:
     return health.answer("/ready")[0] == 200
+
+
+def test_a_redis_that_hangs_before_there_is_any_ward_is_an_alarm_as_well(log: Log) -> None:
+    """SIGSTOP: connections stay open, and nothing is answered."""
+
+    async def story() -> None:
+        async with published(log, "hangs") as health:
+            await until(lambda: ready(health))
+            os.kill(log.redis.pid, signal.SIGSTOP)
+
+            async def raised() -> bool:
+                return [a.phase for a in await in_kafka(log, "vigil:hangs")] == ["start"]
+
+            try:
+                await until(raised)
+                assert health.answer("/ready")[0] == 503
+            finally:
+                os.kill(log.redis.pid, signal.SIGCONT)
+
+            async def ended() -> bool:
+                return [a.phase for a in await in_kafka(log, "vigil:hangs")] == ["start", "end"]
+
+            await until(ended)
+
+    asyncio.run(story())
 
 
 def test_an_alarm_that_a_killed_publisher_left_is_ended_by_the_next_one_of_its_name(log: Log) -> None:
