@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -152,7 +153,13 @@ def _of_input(values: list[bytes]) -> list[tuple[Alert, bytes]]:
     return [(alert, value) for alert, value in alerts if alert.source.topic == topics.INPUT]
 
 
-def _name(alert: Any) -> str:
+def _of_devices(values: Iterable[bytes]) -> list[tuple[Alert, bytes]]:
+    """Decode alerts, without those that a publisher gives of itself: no log of devices gives those again."""
+    pairs = [(decode_alert(value), value) for value in values]
+    return [(alert, value) for alert, value in pairs if alert.source.topic == topics.INPUT]
+
+
+def _name(alert: Alert) -> str:
     return f"{alert.device} {alert.condition} {alert.phase} at {alert.source.partition}/{alert.source.last_offset}"
 
 
@@ -181,8 +188,9 @@ def _lethal_delay_s(inputs: list[ConsumerRecord], logged: list[ConsumerRecord]) 
     appended = {(record.partition, record.offset): record.timestamp for record in inputs}
     delays, seen = [0.0], set()
     for record in logged:
-        alert = decode_alert(record.value or b"")
-        if alert.condition in LETHAL and alert.phase == "start" and alert.id not in seen:
-            seen.add(alert.id)
-            delays.append((record.timestamp - appended[alert.source.partition, alert.source.last_offset]) / 1000)
+        for alert, _ in _of_devices([record.value or b""]):
+            if alert.condition in LETHAL and alert.phase == "start" and alert.id not in seen:
+                seen.add(alert.id)
+                at = appended[alert.source.partition, alert.source.last_offset]
+                delays.append((record.timestamp - at) / 1000)
     return max(delays)
