@@ -14,6 +14,8 @@ from tests.campaign import failover, kills
 from tests.campaign.plan import plan
 from tests.faults.trial import trials
 from tests.fuzz.whole import MOST_SNAPSHOT, whole
+from tests.invariance import stretches
+from tests.invariance.__main__ import invariance
 from tests.stream.test_audit_tamper import tamper
 
 TRIALS = 1000
@@ -42,9 +44,11 @@ SHORT, FULL = Rounds(3, 100.0, 9), Rounds(10, 120.0, 11)
 
 
 def parts(full: bool, seed: int, records: Path | None) -> list[Part]:
-    """Return the parts of a campaign, the shortest first."""
+    """Return the parts of a campaign, in the order in which they are run."""
     rounds = FULL if full else SHORT
     simulated = [Part(f"simulator {k}", lambda k=k: _simulated(seed + k * TRIALS)) for k in range(10 if full else 1)]
+    wards = list(stretches.full(records)) if full and records else [stretches.stated(records)]
+    cuts = [Part(f"cuts {k}", lambda k=k: invariance([wards[k]], net=True, seed=seed + k)) for k in range(len(wards))]
     nonsense = [Part(f"nonsense {k}", lambda k=k: _nonsense(seed + k)) for k in range(20 if full else 0)]
     real = [Part(f"kills {k}", lambda k=k: _killed(seed + k, rounds, k, records)) for k in range(rounds.rounds)]
     blind = [
@@ -53,7 +57,7 @@ def parts(full: bool, seed: int, records: Path | None) -> list[Part]:
         for groups in (1, 2)
         for how in ("SIGKILL", "SIGTERM")
     ]
-    return [Part("tampering", lambda: _tampered(seed)), *simulated, *nonsense, *real, *blind]
+    return [Part("tampering", lambda: _tampered(seed)), *simulated, *real, *blind, *cuts, *nonsense]
 
 
 def _tell(line: str) -> None:
