@@ -19,9 +19,9 @@ from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup
 from stream import topics
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
-from stream.keys import SERVICES, WARDS, bed_key, beds_key, stream_key
+from stream.keys import SERVICES, UNASSIGNED, WARDS, bed_key, beds_key, split_field, stream_key
 from stream.signing import Signer, encode_as
-from stream.store import UNASSIGNED, answer, reached, split_field
+from stream.store import answer, reached
 from stream.trim import place
 
 PAGE = 500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ecg.alarm import UNASSIGNED
 
 WARDS = "wards"
@@ -36,3 +38,20 @@ def position_key(ward: str) -> str:
 def trimmed_key(ward: str) -> str:
     """Return the key of the id of the newest alert that was taken from a ward's stream to keep it short."""
     return f"trimmed:{{{ward}}}"
+
+
+def split_field(field: str) -> tuple[Literal["on", "risk", "vitals"], str, str] | None:
+    """Return kind, condition ("" but for alarms) and device of a bed's field; None for what tells of no device.
+
+    >>> split_field("on:asystole:monitor:7")
+    ('on', 'asystole', 'monitor:7')
+    """
+    kind, _, rest = field.partition(":")
+    match kind:
+        case "on":
+            condition, _, device = rest.partition(":")
+            return "on", condition, device
+        case "risk" | "vitals":
+            return kind, "", rest
+        case _:
+            return None

@@ -23,7 +23,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -34,7 +34,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptErr
 
 from ecg.alarm import UNASSIGNED
 from ecg.alert import Presence, Source
-from stream.keys import SERVICES, WARDS, bed_key, beds_key, fence_key, position_key, stream_key
+from stream.keys import SERVICES, WARDS, bed_key, beds_key, fence_key, position_key, split_field, stream_key
 from stream.tls import guard, why_not
 from stream.trim import Trimmed, trim
 
@@ -311,23 +311,6 @@ class Store:
             for left in sorted({place for _, place in places} - {found[device]}):
                 await self.leave(device, left, offset)
         return found
-
-
-def split_field(field: str) -> tuple[Literal["on", "risk", "vitals"], str, str] | None:
-    """Return kind, condition ("" but for alarms) and device of a bed's field; None for what tells of no device.
-
-    >>> split_field("on:asystole:monitor:7")
-    ('on', 'asystole', 'monitor:7')
-    """
-    kind, _, rest = field.partition(":")
-    match kind:
-        case "on":
-            condition, _, device = rest.partition(":")
-            return "on", condition, device
-        case "risk" | "vitals":
-            return kind, "", rest
-        case _:
-            return None
 
 
 def _arguments(entry: Entry) -> Iterable[Any]:
