@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 import msgspec
 
@@ -122,9 +123,10 @@ async def _refused(log: Log) -> set[tuple[int, int]]:
 
 async def _setup(log: Log, partition: int) -> Setup:
     """Return the setup that was in force when the log, as it is kept, begins, as the first checkpoint has it."""
-    async for entry in _all(log, topics.CHECKPOINTS, partition):
-        if entry.key == PARTITION_KEY and entry.value is not None:
-            return snapshot.decode(entry.value, Shared).setup
+    async with aclosing(_all(log, topics.CHECKPOINTS, partition)) as entries:
+        async for entry in entries:
+            if entry.key == PARTITION_KEY and entry.value is not None:
+                return snapshot.decode(entry.value, Shared).setup
     return UNCONFIGURED
 
 
@@ -171,9 +173,10 @@ def _is_of(entry: Entry, device: str) -> bool:
 
 async def _all(log: Log, topic: str, partition: int) -> AsyncGenerator[Entry]:
     first, end = (await log.bounds(topic)).get(partition, (0, 0))
-    async for batch in log.read(topic, partition, first, end):
-        for entry in batch:
-            yield entry
+    async with aclosing(log.read(topic, partition, first, end)) as batches:
+        async for batch in batches:
+            for entry in batch:
+                yield entry
 
 
 def told(found: Audited) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
 from aiokafka import TopicPartition
@@ -112,9 +113,10 @@ class MemoryLog:
 
 async def input_records(kafka: Kafka, partition: int, first: int, end: int) -> AsyncGenerator[Record]:
     """Yield the records of a partition of the input, from one offset to before another."""
-    async for batch in KafkaLog(kafka).read(topics.INPUT, partition, first, end):
-        for record in batch:
-            yield as_record(record)
+    async with aclosing(KafkaLog(kafka).read(topics.INPUT, partition, first, end)) as batches:
+        async for batch in batches:
+            for record in batch:
+                yield as_record(record)
 
 
 def as_record(entry: Entry) -> Record:

@@ -7,6 +7,7 @@ covers) is searched for by halves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 
 import msgspec
 
@@ -14,7 +15,6 @@ from ecg.frame import Setup, Signed, Tick
 from ecg.wardclock import WardClock
 from stream import seal, snapshot, topics
 from stream.audit.log import Entry, Log, opened
-from stream.bed import CHECKPOINT_EVERY_NS
 from stream.snapshot import PARTITION_KEY
 
 NEAR = 500
@@ -92,7 +92,7 @@ async def rows_before(log: Log, partition: int, offset: int, device: str | None 
     """Return the newest checkpoints of a partition that cover nothing from an offset of the input on, by key.
 
     The row of the partition itself (`*`) is among them; where there is none yet, none is returned, and a replay starts
-    at the log's first offset. Devices that were gone long before have no row.
+    at the log's first offset. A device that was forgotten before has none.
 
     Parameters
     ----------
@@ -104,11 +104,8 @@ async def rows_before(log: Log, partition: int, offset: int, device: str | None 
     """
     bounds = (await log.bounds(topics.CHECKPOINTS)).get(partition, (0, 0))
     end = await _search(log, topics.CHECKPOINTS, partition, bounds, _shared_covers, offset)
-    body = await seal_before(log, partition, offset)
-    heads = {} if body is None else seal.decode(body).heads
-    alive = {name.encode() for name, head in heads.items() if not head.ended and device in (None, name)}
     found, begin, step = _Rows(offset, device), end, NEAR
-    while begin > bounds[0] and not (found.are_all(alive)):
+    while begin > bounds[0] and not found.are_all():
         begin, step = max(bounds[0], begin - step), step * 2
         found = _Rows(offset, device)
         async for batch in log.read(topics.CHECKPOINTS, partition, begin, end):
@@ -123,7 +120,6 @@ class _Rows:
         self._offset = offset
         self._wanted = None if device is None else {PARTITION_KEY, device.encode()}
         self._newest: dict[bytes, tuple[int, bytes]] = {}
-        self._grid_ns: list[int] = []
 
     def add(self, batch: list[Entry]) -> None:
         for entry in batch:
@@ -133,18 +129,27 @@ class _Rows:
             head = snapshot.head(value)
             if (covers := head.covers) < self._offset and head.schema == snapshot.SCHEMA:
                 self._newest[key] = max(self._newest.get(key, (-1, b"")), (covers, value))
-                if key == PARTITION_KEY:
-                    self._grid_ns.append(snapshot.decode(value, Shared).clock.now_ns)
 
-    def are_all(self, alive: set[bytes]) -> bool:
-        """Say whether more rows could change nothing: whoever lives has one in each ten minutes of the ward's time."""
-        span_ns = max(self._grid_ns, default=0) - min(self._grid_ns, default=0)
-        return span_ns >= 2 * CHECKPOINT_EVERY_NS and alive <= self._newest.keys()
+    def _known(self) -> set[bytes]:
+        """Return the wanted devices that there were at the partition's own newest row: each of them has one."""
+        _, value = self._newest[PARTITION_KEY]
+        known = {device.encode() for device in snapshot.head(value).devices}
+        return known if self._wanted is None else known & self._wanted
+
+    def are_all(self) -> bool:
+        """Say whether rows farther back could change nothing."""
+        return PARTITION_KEY in self._newest and self._known() <= self._newest.keys()
 
     def rows(self) -> dict[bytes, bytes]:
+        """Return the rows, but for those of devices that were forgotten before the partition's own."""
         if PARTITION_KEY not in self._newest:
             return {}
-        return {key: value for key, (_, value) in self._newest.items()}
+        known, (shared, _) = self._known(), self._newest[PARTITION_KEY]
+        return {
+            key: value
+            for key, (covers, value) in self._newest.items()
+            if key == PARTITION_KEY or key in known or covers > shared
+        }
 
 
 class Shared(msgspec.Struct, array_like=True):
@@ -195,9 +200,10 @@ async def _first_ranked(
     log: Log, topic: str, partition: int, first: int, end: int, rank: Rank, least: int | None = None
 ) -> tuple[int, int] | None:
     """Return offset and rank of the first record that has one, of at least so much."""
-    async for batch in log.read(topic, partition, first, end):
-        for entry in batch:
-            ranked = rank(entry)
-            if ranked is not None and (least is None or ranked >= least):
-                return entry.offset, ranked
+    async with aclosing(log.read(topic, partition, first, end)) as batches:
+        async for batch in batches:
+            for entry in batch:
+                ranked = rank(entry)
+                if ranked is not None and (least is None or ranked >= least):
+                    return entry.offset, ranked
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,8 +102,9 @@ async def read_logged(log: Log, stretches: list[Stretch], take: Callable[[list[E
 
 
 async def _append_ns(log: Log, stretch: Stretch) -> int:
-    async for batch in log.read(topics.INPUT, stretch.partition, stretch.first, stretch.end):
-        return batch[0].append_ns
+    async with aclosing(log.read(topics.INPUT, stretch.partition, stretch.first, stretch.end)) as batches:
+        async for batch in batches:
+            return batch[0].append_ns
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -39,14 +40,12 @@ async def find(log: Log, wanted: str) -> Entry | None:
     """
     first, end = (await log.bounds(topics.ALERTS)).get(0, (0, 0))
     if match := re.fullmatch(r"(\d{1,19})(-\d+)?", wanted):
-        at = int(match[1])
-        async for batch in log.read(topics.ALERTS, 0, at, at + 1):
-            return batch[0]
-    name = wanted.encode()
-    async for batch in log.read(topics.ALERTS, 0, first, end):
-        for entry in batch:
-            if name in (entry.value or b"") and _id(entry) == wanted:
-                return entry
+        first, end = int(match[1]), int(match[1]) + 1
+    async with aclosing(log.read(topics.ALERTS, 0, first, end)) as batches:
+        async for batch in batches:
+            for entry in batch:
+                if match or (wanted.encode() in (entry.value or b"") and _id(entry) == wanted):
+                    return entry
     return None
 
 

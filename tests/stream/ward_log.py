@@ -16,6 +16,7 @@ from ecg.frame import (
     Admit,
     ChangeLimits,
     Command,
+    Discharge,
     Pause,
     PublicKey,
     Setup,
@@ -38,8 +39,10 @@ SCRIPTS: dict[str, Sequence[Segment]] = {
     "run": [("sinus", 35, {}), ("ventricular_tachycardia", 12, {})] * 6,
     "flat": [("sinus", 50, {}), ("asystole", 11, {})] * 5,
     "calm": [("sinus", 300, {})],
+    "gone": [("sinus", 30, {}), ("ventricular_tachycardia", 12, {})] * 6,
 }
-"""What the hearts play: two partitions have one and two of them."""
+"""What the hearts play, in two partitions. `calm` falls silent now and then; `gone` is forgotten, and comes back."""
+GONE = range(45, 180)
 
 
 def signer(seed: int) -> Signer:
@@ -79,11 +82,14 @@ def entries(seconds: int, staff: Signer, setup: Setup) -> Iterator[tuple[int, in
     framers = {name: Framer(Heart(script).source(), name, T0_NS, 1.0) for name, script in SCRIPTS.items()}
     for second in range(seconds):
         for name, framer in framers.items():
-            if second % 45 == 0 or (name == "calm" and second % 10 == 5):
+            if name == "gone" and second in (0, GONE.start, GONE.stop):
+                do = Discharge() if second == GONE.start else Admit("icu", name)
+                yield second, place(name), name.encode(), staff.sign(command(name, second, do))
+            if name != "gone" and (second % 45 == 0 or (name == "calm" and second % 10 == 5)):
                 yield second, place(name), name.encode(), staff.sign(order(name, second))
-            if second % 60 == 31:  # nobody signed this one
+            if name != "gone" and second % 60 == 31:  # nobody signed this one
                 yield second, place(name), name.encode(), encode(order(name, second))
-            if name != "calm" or second % 60 < 50:
+            if second not in GONE if name == "gone" else name != "calm" or second % 60 < 50:
                 frame = framer.frame(second, second * framer.n, framer.n)
                 yield second, place(name), name.encode(), encode(frame)
         for partition in range(PARTITIONS):
@@ -95,10 +101,13 @@ def place(device: str) -> int:
 
 
 def order(device: str, second: int) -> Command:
-    """A command of the staff; acknowledging what is not there is refused, as it should be."""
-    at_ns = T0_NS + second * SECOND_NS
+    """A command of the staff."""
     actions: list[Action] = [Pause(60), ChangeLimits(Limits(rate_high_bpm=130)), Acknowledge("0" * 24)]
-    do = Admit("icu", device) if second == 0 else actions[second % 3]
+    return command(device, second, Admit("icu", device) if second == 0 else actions[second % 3])
+
+
+def command(device: str, second: int, do: Action) -> Command:
+    at_ns = T0_NS + second * SECOND_NS
     return Command(device, "nurse", "a story", f"n-{device}-{second}", at_ns, at_ns + 60 * SECOND_NS, do)
 
 
