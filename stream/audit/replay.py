@@ -74,6 +74,8 @@ async def replay(log: Log, wanted: Wanted, nets: Nets | None = None) -> Report:
         async for out in deriver.run(stretch):
             for _, value in out.alerts:
                 compared.derive(value)
+    if wanted.device is not None and not deriver.work.bed_seconds:
+        notes.append(f"nothing was heard of {wanted.device} in this range")
     sealed = Resealed(0, 0, [])
     if wanted.device is None:
         sealed = await _seals(log, stretches, deriver.work)
