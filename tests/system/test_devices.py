@@ -1,4 +1,4 @@
-"""Inputs that could not be accepted, on a real Kafka with a real worker: listed, put back once, and not for ever."""
+"""What devices send to a real Kafka with a real worker: a producer that is not ours, and what cannot be accepted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from ecg.alert import decode_alert
 from ecg.frame import Frame, Lead, encode
 from stream import dead_letters, topics
 from stream.child import free_port
@@ -77,6 +78,24 @@ def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield kafka
     finally:
         worker.stop()
+
+
+def test_the_producer_of_thirty_lines_raises_its_alarm(kafka: Kafka) -> None:
+    """It imports nothing of Vigil: what it sends is what the page for makers of devices says."""
+    producer = Path(__file__).parents[2] / "examples" / "producer.py"
+    command = [sys.executable, str(producer), kafka["bootstrap_servers"], "home-made", "50"]
+    subprocess.run(command, check=True, timeout=60, cwd="/")
+
+    async def alarms() -> list[str]:
+        async with reading(kafka) as reader:
+            values = [r.value or b"" async for r in read_to_end(reader, topics.ALERTS, [0]) if r.key == b"home-made"]
+        return [alert.condition for alert in map(decode_alert, values) if alert.priority == "high"]
+
+    deadline = time.monotonic() + DEADLINE_S
+    while "asystole" not in (found := asyncio.run(alarms())):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    assert chosen(asyncio.run(letters(kafka)), device="home-made") == []
 
 
 def test_a_frame_in_the_wrong_partition_is_accepted_once_it_is_put_back(kafka: Kafka) -> None:
