@@ -1,8 +1,9 @@
-"""How the weights of `ecg.wave` were fitted, and on which records; refitted without some patients they score these.
+"""How the weights of `ecg.wave` are fitted, and on which records; refitted without some patients they score these.
 
 Logistic regression on 4-s windows of clean leads, one a second. A window counts where one rhythm fills it: fibrillation
 and flutter against all else but VT, asystole and noise. Which eight features are weighed was chosen once, on all of
-these records; the refitted weights inherit that choice.
+these records; the refitted weights inherit that choice. The shipped ones came from an earlier form of this fit, on the
+same records: what it gives on all of them today (`vigil train rhythm`) differs.
 """
 
 from __future__ import annotations

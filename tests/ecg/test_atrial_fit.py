@@ -64,6 +64,26 @@ def test_what_is_counted_of_a_rule_is_what_it_names(rule: Rule) -> None:
         assert tally(reference, RATE_HZ_MADE, [rule])[0] == pytest.approx(named(reference, RATE_HZ_MADE, rule))
 
 
+def bigeminal(n: int = 400) -> Annotations:
+    """Every other beat late: irregular by every interval, and no fibrillation."""
+    at = np.cumsum(np.where(np.arange(n) % 2, 140, 220)) + 100
+    symbols = np.array(["+", *["N"] * n], "<U1")
+    return Annotations(np.append(at[0], at), symbols, ("(B", *[""] * n), np.zeros(n + 1, np.int64))
+
+
+def test_bigeminy_is_named_by_neither() -> None:
+    assert named(bigeminal(), RATE_HZ_MADE, Rule())[4:] == [0, 0, 0.0]
+    assert not tally(bigeminal(), RATE_HZ_MADE, [Rule()])[0, 4:].any()
+
+
+def test_an_onset_is_not_set_back_into_the_episode_before() -> None:
+    rule = Rule(0.08, 0.05, 0.62, 0.62)
+    reference = made(("(AFIB", 600, 0.075))
+    counts = tally(reference, RATE_HZ_MADE, [rule])[0]
+    assert counts[4] > 3
+    assert counts[6] == pytest.approx(named(reference, RATE_HZ_MADE, rule)[6])
+
+
 @pytest.mark.records
 @pytest.mark.parametrize(("record_set", "record"), [("mitdb", "201"), ("mitdb", "219"), ("mitdb", "203")])
 def test_the_same_holds_of_records(records: Path, record_set: str, record: str) -> None:
