@@ -29,7 +29,7 @@ from stream.pipeline import Record
 from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
 from stream.signing import signer_of
-from stream.worker import Worker, prepare
+from stream.worker import SEND_BYTES, Worker, prepare
 
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
@@ -148,7 +148,7 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
         """Faust awaits this before anything flows."""
         try:
             if "worker" not in held:
-                producer = await exits.enter_async_context(producing(kafka))
+                producer = await exits.enter_async_context(producing(kafka, max_batch_size=SEND_BYTES))
                 await exits.enter_async_context(health.served(settings.health_host, settings.health_port))
                 held["worker"] = Worker(kafka, producer, health, nets, signer)
             generation = app.consumer_generation_id

@@ -128,8 +128,10 @@ def _why(error: Exception, kafka: Kafka) -> str | None:
         return f"does not know users there by {MECHANISM}"
     if isinstance(error, IllegalSaslStateError):
         return "takes no user and password there: another port, or VIGIL_KAFKA_SECURITY=ssl"
-    if "ssl_context" in kafka:
+    if "ssl_context" in kafka and not isinstance(error, ConnectionResetError | ConnectionAbortedError):
         return tls.fault(error)
+    if "ssl_context" in kafka:
+        return "ends the connection: perhaps it does not speak TLS there"
     if isinstance(error, KafkaConnectionError):
         return "ends the connection: perhaps it wants TLS (VIGIL_KAFKA_SECURITY)"
     return None
@@ -178,9 +180,9 @@ def _names(error: KafkaError) -> str:
 
 
 @asynccontextmanager
-async def producing(kafka: Kafka) -> AsyncGenerator[AIOKafkaProducer]:
+async def producing(kafka: Kafka, **options: Any) -> AsyncGenerator[AIOKafkaProducer]:
     """Yield a started producer: in order, without doubles of its own, acknowledged by all replicas."""
-    producer = AIOKafkaProducer(enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES, **kafka)
+    producer = AIOKafkaProducer(enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES, **kafka, **options)
     await start(producer, kafka)
     with allowed():
         try:

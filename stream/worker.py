@@ -30,6 +30,8 @@ from stream.snapshot import SchemaError
 from stream.warm import warm_up
 from stream.watch import Watch
 
+SEND_BYTES = 900_000
+"""A worker's producer sends up to so much at once to a partition; every topic that it writes takes 1 MiB."""
 SEAL_WITHIN_S = 10.0
 """A seal that the log says it has is there within this time."""
 

@@ -22,3 +22,17 @@ def bench_pipeline(
     from stream.bench import pipeline
 
     raise SystemExit(pipeline(read_settings(), beds, seconds, json))
+
+
+@app.command("state")
+def bench_state(
+    beds: Annotated[int, typer.Option(min=1, help="Beds.")] = 500,
+    seconds: Annotated[int, typer.Option(min=14, help="Seconds of signal of each.")] = 32,
+    writing: Annotated[int, typer.Option(min=1, help="Seconds during which rows are written before restores.")] = 120,
+    leads: Annotated[int, typer.Option(min=1, max=12, help="ECG leads of each bed, at 250 Hz.")] = 2,
+    json: Json = False,
+) -> None:
+    """Snapshots: their size, their share of a worker's time, and how long a restore takes, with a broker here."""
+    from stream.bench_state import state
+
+    raise SystemExit(state(read_settings(), beds, seconds, writing, leads, json))
