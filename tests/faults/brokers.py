@@ -299,7 +299,9 @@ class Admin(_Client):
 
     async def describe_topics(self, topics: Iterable[str]) -> list[Mapping[str, Any]]:
         await self._host.io()
-        return [{"topic": name, "partitions": list(range(self._brokers.count(name)))} for name in topics]
+        return [
+            {"topic": name, "error_code": 0, "partitions": list(range(self._brokers.count(name)))} for name in topics
+        ]
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ecg.alert import Alert, chain_command, chain_hash, decode_alert
-from ecg.frame import Command, FrameError, decode
+from ecg.frame import SERVICE, Command, FrameError, decode
 from stream import seal, topics
 from stream.keys import split_field
 from stream.pipeline import Pipeline, Record
-from stream.service_alarm import SERVICE
 from stream.store import RISK_LEVEL
 from tests.faults.world import World
 

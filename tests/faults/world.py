@@ -83,6 +83,7 @@ class World:
         clock = types.SimpleNamespace(time=lambda: self.now_ns() / 1e9, time_ns=self.now_ns, monotonic=self.loop.time)
         for module in ("publish", "publish_vitals", "watch", "worker"):
             self._within.enter_context(mock.patch(f"stream.{module}.time", clock, create=True))
+        self._within.enter_context(mock.patch("stream.newest.RECORDS", self.draw.choice((1, 5, 20, 256))))
         asyncio.set_event_loop(self.loop)
         self._do(self._begin)
         return self
