@@ -251,7 +251,7 @@ _COUNTS = (
 def _line(each: Difference) -> str:
     where = f"input {each.partition}:{each.offset}" + (f", logged at {each.place}" if each.place is not None else "")
     fields = "; ".join(f"{name or 'bytes'}: {_cut(was)} -> {_cut(now)}" for name, (was, now) in each.fields.items())
-    cause = f" [{each.cause}{': ' + each.why if each.why else ''}]"
+    cause = f" [{each.why or each.cause}]"
     return f"{each.kind}: {each.device} {each.condition} {each.phase} {each.alert} ({where}) {fields}{cause}"
 
 
