@@ -21,6 +21,7 @@ from stream.commands import (
     evaluate,
     export,
     records,
+    schema,
     security,
     services,
     setup,
@@ -34,7 +35,7 @@ interrupt.catch()
 app = typer.Typer(
     name="vigil", no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
-for group in (services, ward, setup, analysis, export, audit):
+for group in (services, ward, setup, analysis, export, audit, schema):
     app.add_typer(group.app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
