@@ -37,6 +37,8 @@ COMMAND_NS = 60_000_000_000
 """A command may be carried out for this long after it was issued."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """What a device, session, ward, bed, ticker or signer may be called: a pseudonym, never a patient's name."""
+SERVICE = "vigil:"
+"""How the names begin under which Vigil's own services raise alarms; no device may be called so."""
 
 MAX_KEYS = 64
 """Most public keys in one setup."""
@@ -266,7 +268,7 @@ def check_frame(frame: Frame) -> None:
     """Raise `FrameError` where a frame is outside the limits."""
     if frame.v != 1:
         raise FrameError("v", frame.v, "1")
-    _check_name("device", frame.device)
+    _check_device(frame.device)
     _check_name("session", frame.session)
     _check_range("seq", frame.seq, 0, 2**53)
     _check_range("t0_ns", frame.t0_ns, 0, 2**62)
@@ -309,7 +311,8 @@ def _check_tick(tick: Tick) -> None:
 
 
 def _check_command(command: Command) -> None:
-    for field in ("device", "who", "nonce"):
+    _check_device(command.device)
+    for field in ("who", "nonce"):
         _check_name(field, getattr(command, field))
     _check_why(command.why)
     _check_range("issued_ns", command.issued_ns, 0, 2**62)
@@ -359,6 +362,12 @@ def _clinical(check: Any) -> None:
         check()
     except ValueError as error:
         raise FrameError("settings", str(error), "inside their ranges") from error
+
+
+def _check_device(device: str) -> None:
+    _check_name("device", device)
+    if device.startswith(SERVICE):
+        raise FrameError("device", device, f"a name that does not begin with {SERVICE!r}, as those of services do")
 
 
 def _check_name(field: str, value: str) -> None:

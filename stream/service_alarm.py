@@ -15,11 +15,10 @@ from ecg import alert as message
 from ecg.alarm import UNASSIGNED
 from ecg.alert import Alert, Evidence, Source
 from ecg.condition import CONDITIONS, Finding, words
+from ecg.frame import SERVICE
 from stream.topics import ALERTS
 
 VERSION = version("vigil-ecg")
-SERVICE = "vigil:"
-"""Stands before the name of a service where an alert names its device."""
 
 
 class ServiceAlarms:
@@ -62,7 +61,7 @@ class ServiceAlarms:
         """Take an alert of this service as it came out of the log: an earlier process may have raised it."""
         alert = message.decode_alert(value)
         place = (alert.source.last_offset, alert.ordinal)
-        if alert.device != self.device or place <= self._place:
+        if alert.device != self.device or alert.source.topic != ALERTS or place <= self._place:
             return
         self._place, self._chain = place, message.chain_hash(value)
         self._note(alert)

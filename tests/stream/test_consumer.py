@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +54,13 @@ def alert(nth: int, ward: str) -> Alert:
     )  # fmt: skip
 
 
+def printed(url: str, *words: str) -> list[dict[str, Any]]:
+    """What `vigil alerts` prints, a line of JSON each."""
+    command = [sys.executable, "-m", "stream", "alerts", "--json", *words]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "VIGIL_REDIS": url}, timeout=60, check=True)
+    return [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+
+
 async def fill(redis: Redis, nths: range, ward: str = "icu") -> None:
     """Write alerts as the publisher does."""
     await answer(redis.sadd("wards", ward))
@@ -67,6 +78,16 @@ async def drained(consumer: Consumer, *, acknowledge: bool = True) -> list[Deliv
         if acknowledge:
             await consumer.acknowledge(page)
     return got
+
+
+def run_more(server: Service, nths: range) -> None:
+    """Write more alerts to what is there."""
+
+    async def story() -> None:
+        async with connect(f"redis://{server.address}/0") as redis:
+            await fill(redis, nths)
+
+    asyncio.run(story())
 
 
 def numbers(delivered: list[Delivered]) -> list[int]:
@@ -154,6 +175,14 @@ def test_a_group_that_redis_lost_with_its_data_gets_the_rebuilt_alerts(run) -> N
         assert numbers(got) == list(range(10)), "at least once: the ids tell the consumer which it had"
 
     run(story)
+
+
+def test_vigil_alerts_goes_on_as_a_group_where_it_was(server: Service, run) -> None:
+    run(lambda redis: fill(redis, range(120)))
+    url = f"redis://{server.address}/0"
+    assert [line["entry"] for line in printed(url, "--group", "pagers")] == [f"{nth}-1" for nth in range(120)]
+    run_more(server, range(120, 122))
+    assert [line["alert"]["id"] for line in printed(url, "--group", "pagers")] == ["id-120", "id-121"]
 
 
 def test_alerts_that_were_trimmed_unread_are_counted_and_said_to_be_in_kafka(run) -> None:

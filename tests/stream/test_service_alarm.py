@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.alert import Alert, chain_hash, decode_alert
 from ecg.condition import Finding
+from ecg.frame import Command, Discharge, FrameError, check_input
 from stream.service_alarm import ServiceAlarms
 
 CONDITIONS = ("store_down", "alert_conflict", "chain_fork")
@@ -62,6 +64,12 @@ def test_what_another_service_raised_is_not_taken_for_its_own() -> None:
     alarms = ServiceAlarms("publisher")
     alarms.saw(other.outbox[0])
     assert alarms.open == frozenset()
+
+
+def test_no_device_may_be_called_like_a_service() -> None:
+    command = Command("vigil:publisher", "nurse", "why not", "n1", 10, 20, Discharge())
+    with pytest.raises(FrameError, match="device must be a name that does not begin with 'vigil:'"):
+        check_input(command)
 
 
 STEPS = st.tuples(st.sampled_from(("start", "end", "again", "restart")), st.sampled_from(CONDITIONS), st.integers(0, 2))

@@ -310,26 +310,29 @@ async def none_from(redis: Redis, device: str) -> bool:
     return not [a for a in await read_services(redis) if a.device == device]
 
 
-def test_a_redis_started_again_from_an_older_dump_is_caught_up_with_the_same_ids(log: Log) -> None:
-    """Killed while it holds six alerts, and started from the dump of when it held three."""
+@pytest.mark.parametrize("dump", [True, False], ids=["an older dump", "nothing"])
+def test_a_redis_started_again_from_less_than_it_held_is_caught_up_with_the_same_ids(log: Log, dump: bool) -> None:
+    """Killed while it holds six alerts, and started from the dump of when it held three, or without anything."""
+    ward = "dump" if dump else "empty"
 
     async def story() -> None:
-        await log.emit(*[alert("dump", "a", at) for at in range(3)])
+        await log.emit(*[alert(ward, "a", at) for at in range(3)])
         async with published(log) as health:
-            await until_held(log, "dump", 3)
+            await until_held(log, ward, 3)
             async with connect(log.url) as redis:
                 await redis.config_set("appendonly", "no")
-                await redis.save()
-            await log.emit(*[alert("dump", "a", at) for at in range(3, 6)])
-            held = await until_held(log, "dump", 6)
+                if dump:
+                    await redis.save()
+            await log.emit(*[alert(ward, "a", at) for at in range(3, 6)])
+            held = await until_held(log, ward, 6)
             log.redis.kill()
             shutil.rmtree(log.redis.folder / "appendonlydir", ignore_errors=True)
             log.redis.command[log.redis.command.index("--appendonly") + 1] = "no"
             log.redis.start()
-            assert await until_held(log, "dump", 6) == held
+            assert await until_held(log, ward, 6) == held
             assert b"redis_caught_up_total 1.0" in health.answer("/metrics")[2]
-            await log.emit(alert("dump", "a", 6))
-            assert len(await until_held(log, "dump", 7)) == 7
+            await log.emit(alert(ward, "a", 6))
+            assert len(await until_held(log, ward, 7)) == 7
 
     asyncio.run(story())
 
