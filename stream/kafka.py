@@ -116,7 +116,8 @@ async def unreached(kafka: Kafka) -> ConnectionError:
         except (OSError, KafkaError, TimeoutError) as error:
             why = _why(error, kafka) or why
         else:
-            connection.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.close(), 1.0)
             why = "takes connections, and ends them: perhaps it wants another VIGIL_KAFKA_SECURITY"
     return ConnectionError(f"kafka at {addresses} {why}")
 
