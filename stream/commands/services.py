@@ -130,5 +130,5 @@ def simulate(
         orders = [order(device, place, "simulate", "a simulated device") for device, place in places]
         asyncio.run(send_commands(kafka(settings), orders, signer_of(settings.key)))
     brokers, security = split(kafka(settings))
-    sent = asyncio.run(send(frames, brokers, INPUT, clock=clock, security=security))
+    sent = asyncio.run(send(frames, brokers, INPUT, clock=clock, compression="zstd", security=security))
     print(f"{sent.frames} frames, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.1f} s; late p99 {sent.late_p99_s:.3f} s")
