@@ -11,7 +11,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import faust
@@ -175,7 +175,10 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
             return
         if not app.resume:
             health.ready()
-        ends = {p: app.consumer.highwater(TP(topics.INPUT, p)) or 0 for p in app.resume}
+        ends = {}
+        for partition in app.resume:
+            with suppress(AssertionError):  # while the group is rebalancing a partition may be nobody's
+                ends[partition] = app.consumer.highwater(TP(topics.INPUT, partition)) or 0
         taken = held["worker"].next
         held["worker"].watch.behind({p: max(0, end - taken[p]) for p, end in ends.items() if p in taken})
 
