@@ -47,8 +47,8 @@ class Bed(msgspec.Struct, frozen=True):
 
     @property
     def mark(self) -> int:
-        """The newest tick that came to it, which a watchdog goes by; -1 where none did."""
-        return -1 if self.vitals is None else self.vitals.tick_ns or self.vitals.time_ns
+        """The newest tick that came to it, which a watchdog goes by; -1 where it has no vitals yet."""
+        return -1 if self.vitals is None else self.vitals.tick_ns
 
     @property
     def missed(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -408,6 +409,26 @@ def test_a_device_that_is_gone_leaves_its_bed_unless_an_alarm_still_stands(log: 
             assert b"calm" not in await answer(redis.smembers("beds:{gone}"))
 
     asyncio.run(story())
+
+
+def test_a_publisher_counts_what_it_wrote_and_says_how_long_each_alert_took(log: Log) -> None:
+    async def story() -> dict[str, float]:
+        async with published(log, "counts") as health:
+            await until(lambda: ready(health))
+            await log.emit(*[alert("counted", "a", at) for at in range(4)])
+            await log.emit(*[alert("counted", "a", at) for at in range(2)])
+            await log.emit(alert("counted", "a", 9))
+            await until_held(log, "counted", 5)
+            await until(lambda: ready(health))
+            text = health.answer("/metrics")[2].decode()
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples if "le" not in s.labels]
+        return {sample.name.removeprefix("vigil_publisher_"): sample.value for sample in samples}
+
+    counted = asyncio.run(story())
+    assert counted["alert_delay_seconds_count"] == 5, "of what was in the log before it started it cannot tell"
+    assert 0 < counted["alert_delay_seconds_sum"] < 5 * DEADLINE_S
+    assert counted["alerts_fenced_total"] >= 2
+    assert counted["lag_alerts"] == counted["store_down"] == counted["redis_caught_up_total"] == 0
 
 
 @pytest.mark.parametrize("absent", ["redis", "nothing"])
