@@ -118,8 +118,8 @@ async def unreached(kafka: Kafka) -> ConnectionError:
         except (OSError, KafkaError, TimeoutError) as error:
             why = _why(error, kafka) or why
         else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(connection.close(), 1.0)
+            if (closed := connection.close()) is not None:
+                await asyncio.wait([closed], timeout=1.0)
             why = "takes connections, and ends them: perhaps it wants another VIGIL_KAFKA_SECURITY"
     return ConnectionError(f"kafka at {addresses} {why}")
 
