@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import click
 import msgspec
+import pytest
+import typer.main
 
 from ecg.clinical import RANGES, Settings
 from ecg.condition import CONDITIONS
+from stream.cli import app
 
 ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALARMS = (ROOT / "docs" / "alarms.md").read_text().splitlines()
 
 
@@ -24,3 +30,32 @@ def test_every_setting_stands_there_with_its_default_and_range() -> None:
     assert set(defaults) == set(RANGES)
     for name, (low, high, unit, meaning) in RANGES.items():
         assert f"| `{name}` | {meaning} | {defaults[name]:g} {unit} | {low:g}-{high:g} |" in ALARMS
+
+
+def _commands(group: click.Group) -> set[str]:
+    """The names of all commands, those in groups with the group's before them, and of the groups."""
+    names = set()
+    for name, command in group.commands.items():
+        names.add(name)
+        if isinstance(command, click.Group):
+            names |= {f"{name} {each}" for each in _commands(command)}
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_is_there(page: Path) -> None:
+    vigil = typer.main.get_command(app)
+    commands = _commands(vigil)  # pyright: ignore[reportArgumentType]
+    groups = {name.split()[0] for name in commands if " " in name}
+    for first, second in re.findall(r"(?:`|bin/|^|\n)vigil ([a-z][a-z0-9-]*)(?: ([a-z][a-z0-9-]*))?", page.read_text()):
+        assert first in commands, f"{page.name}: vigil {first}"
+        if first in groups and second:
+            assert f"{first} {second}" in commands, f"{page.name}: vigil {first} {second}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_target_and_every_file_that_a_page_names_is_there(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"`make ([a-z-]+)", page.read_text())) <= targets
+    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / link).exists(), f"{page.name}: {link}"
