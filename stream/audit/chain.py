@@ -66,6 +66,7 @@ def audit(
     seals: Sequence[Entry],
     keys: Mapping[str, PublicKey],
     kept: Mapping[int, int] | None = None,
+    begin: Mapping[int, int] | None = None,
 ) -> list[Fault]:
     """Verify chains and seals; pure.
 
@@ -80,13 +81,16 @@ def audit(
         By their ids, the keys that may have signed; where none of them may seal, seals need no signature.
     kept : mapping of int to int
         First offset of the input that the log still has, by partition; commands before it are taken from the seals.
+    begin : mapping of int to int
+        Number of the seal to go by, by partition, where what came before it is not kept.
 
     Returns
     -------
     list of Fault
         Empty where all is well.
     """
-    sealed, faults = sealed_in_order(seals, keys)
+    begin = begin or {}
+    sealed, faults = sealed_in_order(seals, keys, begin)
     found = [Fault(*fault) for fault in faults]
     links, broken = _links(alerts)
     found += broken
@@ -97,9 +101,11 @@ def audit(
             (entry.offset, sha256)
         )
     for partition, its in sealed.items():
-        mine = {name: own for (place, name), own in links.items() if place == partition}
+        start = its[0].seal.offset if partition in begin else -1
+        mine = {name: _since(own, start) for (place, name), own in links.items() if place == partition}
         for name in sorted({*mine, *(name for each in its for name in each.seal.heads)}):
-            found += _Walk(partition, name, its, mine.get(name, []), asked.get((partition, name), [])).faults()
+            walk = _Walk(partition, name, its, mine.get(name, []), asked.get((partition, name), []))
+            found += walk.faults(goes_by_first=partition in begin)
         found += _commands(partition, its, commands, (kept or {}).get(partition, 0))
     return found
 
@@ -122,6 +128,10 @@ def _links(alerts: Sequence[Entry]) -> tuple[dict[tuple[int, str], list[_Link]],
     return {key: sorted(its.values(), key=lambda link: link.place) for key, its in found.items()}, faults
 
 
+def _since(links: Sequence[_Link], offset: int) -> list[_Link]:
+    return [link for link in links if link.head.source.last_offset >= offset]
+
+
 class _Walk:
     """One device's chain from seal to seal."""
 
@@ -142,11 +152,17 @@ class _Walk:
         self._seen: dict[str, _Link] = {}
         self._faults: list[Fault] = []
 
-    def faults(self) -> list[Fault]:
-        """Go through all seals, then through what lies behind the last."""
-        head, links, last, before = "", 0, -1, None
+    def faults(self, *, goes_by_first: bool) -> list[Fault]:
+        """Go through all seals, then through what lies behind the last; the first may be where the way begins."""
+        head, links, last = "", 0, -1
+        before: int | None = None
         in_order: list[_Link] = []
-        for each in self._sealed:
+        if goes_by_first:
+            seal = self._sealed[0].seal
+            last, before = seal.offset, seal.n
+            if (known := seal.heads.get(self._device)) is not None and not known.ended:
+                head, links = known.hash, known.links
+        for each in self._sealed[1:] if goes_by_first else self._sealed:
             known = each.seal.heads.get(self._device)
             between = (before, each.seal.n)
             if known is not None:

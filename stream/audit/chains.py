@@ -49,21 +49,15 @@ async def audit_log(log: Log, device: str | None = None, trusted: Mapping[str, P
     """
     bounds = await log.bounds(topics.INPUT)
     partitions = list(bounds) if device is None else [partition_of(device.encode(), len(bounds))]
-    alerts = [entry async for entry in _all(log, topics.ALERTS, 0) if device is None or _is_of(entry, device)]
+    done = await log.acknowledged()
     seals = [entry for partition in partitions async for entry in _all(log, topics.SEALS, partition)]
-    named = _named(seals)
-    refused = await _refused(log)
-    commands: list[Entry] = []
-    keys: dict[str, PublicKey] = {}
-    for partition in partitions:
-        found = _Inputs(await _setup(log, partition), len(bounds), named, refused)
-        async for entry in _all(log, topics.INPUT, partition):
-            found.add(entry)
-        commands += [entry for entry in found.commands if device is None or _is_of(entry, device)]
-        keys |= found.keys
+    alerts = [entry async for entry in _all(log, topics.ALERTS, 0) if device is None or _is_of(entry, device)]
+    commands, keys = await _inputs(log, partitions, seals, done)
+    commands = [entry for entry in commands if device is None or _is_of(entry, device)]
     keys = keys if trusted is None else dict(trusted)
     kept = {partition: first for partition, (first, _) in bounds.items()}
-    faults = audit(alerts, commands, seals, keys, kept)
+    begin = await _begin(log, alerts, seals)
+    faults = audit(alerts, commands, seals, keys, kept, begin)
     if device is not None:
         faults = [fault for fault in faults if fault.what == "seal" or fault.device == device]
     counts = Counter(fault.kind for fault in faults)
@@ -75,7 +69,45 @@ async def audit_log(log: Log, device: str | None = None, trusted: Mapping[str, P
         "faults": len(faults),
         **{kind: counts[kind] for kind in ("altered", "removed", "inserted", "reordered", "forked")},
     }
-    return Audited(not faults, figures, sorted(keys), faults, _notes(alerts, seals, keys))
+    notes = _notes(alerts, seals, keys)
+    notes += [f"partition {partition}: what came before seal {n} is not kept" for partition, n in begin.items()]
+    return Audited(not faults, figures, sorted(keys), faults, notes)
+
+
+async def _inputs(
+    log: Log, partitions: list[int], seals: list[Entry], done: Mapping[int, int]
+) -> tuple[list[Entry], dict[str, PublicKey]]:
+    """Return the commands that were carried out, as far as the workers have come, and the keys that setups named."""
+    named, refused, count = _named(seals), await _refused(log), len(await log.bounds(topics.INPUT))
+    commands: list[Entry] = []
+    keys: dict[str, PublicKey] = {}
+    for partition in partitions:
+        found = _Inputs(await _setup(log, partition), count, named, refused)
+        async for entry in _all(log, topics.INPUT, partition):
+            if entry.offset < done.get(partition, entry.offset + 1) or (partition, entry.offset) in named:
+                found.add(entry)
+        commands += found.commands
+        keys |= found.keys
+    return commands, keys
+
+
+async def _begin(log: Log, alerts: list[Entry], seals: list[Entry]) -> dict[int, int]:
+    """Return by partition the seal to go by where not all is kept: the first that there is, behind an alert."""
+    lost_alerts = (await log.bounds(topics.ALERTS)).get(0, (0, 0))[0] > 0
+    lost_seals = {partition for partition, (first, _) in (await log.bounds(topics.SEALS)).items() if first > 0}
+    first: dict[int, int] = {}
+    for entry in alerts:
+        if (head := head_of(entry.value)) is not None and head.source.topic == topics.INPUT:
+            place, partition = head.source.last_offset, head.source.partition
+            first[partition] = min(place, first.get(partition, place))
+    begin: dict[int, int] = {}
+    bodies = [seal.decode(body) for entry in seals if (body := seal_body(entry.value)) is not None]
+    for each in sorted(bodies, key=lambda each: -each.n):
+        partition = each.partition
+        behind = first.get(partition, each.offset) if lost_alerts else -1
+        if (lost_alerts or partition in lost_seals) and (partition not in begin or each.offset > behind):
+            begin[partition] = each.n
+    return begin
 
 
 def _notes(alerts: list[Entry], seals: list[Entry], keys: Mapping[str, PublicKey]) -> list[str]:

@@ -41,6 +41,10 @@ class Log(Protocol):
         """Return the first offset and the one after the last, by partition."""
         ...
 
+    async def acknowledged(self) -> dict[int, int]:
+        """Return by partition of the input the offset before which all that came of it was published, where known."""
+        ...
+
     def read(self, topic: str, partition: int, first: int, end: int) -> AsyncGenerator[list[Entry]]:
         """Yield the records from one offset to before another, in batches; what the log has lost is left out."""
         ...
@@ -64,6 +68,10 @@ class KafkaLog:
         async with reading(self._kafka) as reader:
             first, end = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
         return {part.partition: (first[part], end[part]) for part in parts}
+
+    async def acknowledged(self) -> dict[int, int]:
+        """Return by partition of the input the offset up to which the workers have acknowledged it, where one has."""
+        return await topics.acknowledged(self._kafka)
 
     async def read(self, topic: str, partition: int, first: int, end: int) -> AsyncGenerator[list[Entry]]:
         """Yield the records from one offset to before another, in batches."""
@@ -92,15 +100,23 @@ class MemoryLog:
     ----------
     topics : mapping of str to mapping of int to sequence of Entry
         By topic and partition, its records in the order of their offsets, which need not follow each other.
+    acknowledged : mapping of int to int
+        By partition of the input, the offset before which all that came of it was published; unknown by default.
     """
 
-    def __init__(self, topics: Mapping[str, Mapping[int, Sequence[Entry]]]) -> None:
-        self._topics = topics
+    def __init__(
+        self, topics: Mapping[str, Mapping[int, Sequence[Entry]]], acknowledged: Mapping[int, int] | None = None
+    ) -> None:
+        self._topics, self._acknowledged = topics, dict(acknowledged or {})
 
     async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return the first offset and the one after the last, by partition."""
         parts = self._topics.get(topic, {})
         return {p: (its[0].offset, its[-1].offset + 1) if its else (0, 0) for p, its in parts.items()}
+
+    async def acknowledged(self) -> dict[int, int]:
+        """Return by partition of the input the offset before which all that came of it was published, where known."""
+        return self._acknowledged
 
     async def read(self, topic: str, partition: int, first: int, end: int) -> AsyncGenerator[list[Entry]]:
         """Yield the records from one offset to before another, in batches."""

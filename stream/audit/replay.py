@@ -155,8 +155,15 @@ async def stretches_of(log: Log, wanted: Wanted) -> tuple[list[Stretch], list[st
     if unknown := sorted(named - bounds.keys()):
         raise ValueError(f"partition must be one of {len(bounds)}, got {unknown[0]}")
     found, notes = [], []
+    done = await log.acknowledged()
+    lost = (await log.bounds(topics.ALERTS)).get(0, (0, 0))[0]
+    if lost:
+        notes.append(f"the alert topic begins at offset {lost}: earlier alerts are not kept")
     for partition in sorted(named or bounds):
         stretch = await _stretch(log, wanted, partition, bounds[partition])
+        if (end := done.get(partition, stretch.end)) < stretch.end:
+            notes.append(f"partition {partition}: the workers have come to offset {end}, what follows is left out")
+            stretch = stretch._replace(end=end)
         reached = await first_derivable(log, partition, bounds[partition][0], wanted.device)
         if stretch.first < reached and wanted.start == "checkpoint":
             notes.append(

@@ -26,15 +26,20 @@ class Sealed(NamedTuple):
 
 
 def sealed_in_order(
-    entries: Sequence[Entry], keys: Mapping[str, PublicKey]
+    entries: Sequence[Entry], keys: Mapping[str, PublicKey], begin: Mapping[int, int]
 ) -> tuple[dict[int, list[Sealed]], list[Told]]:
-    """Return the well signed seals of each partition by their number, and the faults of all."""
+    """Return the well signed seals of each partition by their number, and the faults of all.
+
+    `begin` has by partition the number of the first seal that is looked at, 0 by default.
+    """
     by_number: dict[int, dict[int, list[Sealed]]] = {}
     faults: list[Told] = []
     for entry in entries:
         opened = open_seal(entry, keys)
         if isinstance(opened, str):
             faults.append(_fault("altered", entry.partition, entry.offset, (None, None), opened))
+            continue
+        if opened.seal.n < begin.get(entry.partition, 0):
             continue
         its = by_number.setdefault(entry.partition, {}).setdefault(opened.seal.n, [])
         same = next((at for at, known in enumerate(its) if known.hash == opened.hash), None)
@@ -45,7 +50,7 @@ def sealed_in_order(
     in_order = {partition: [its[n][0] for n in sorted(its)] for partition, its in sorted(by_number.items())}
     for partition, its in by_number.items():
         faults += _forks(partition, its)
-        faults += _sequence(partition, in_order[partition])
+        faults += _sequence(partition, in_order[partition], begin.get(partition, 0))
     return in_order, faults
 
 
@@ -108,17 +113,17 @@ def _forks(partition: int, by_number: Mapping[int, list[Sealed]]) -> Iterator[To
             yield _fault("forked", partition, other.place, (n, n), why)
 
 
-def _sequence(partition: int, its: Sequence[Sealed]) -> Iterator[Told]:
+def _sequence(partition: int, its: Sequence[Sealed], begin: int) -> Iterator[Told]:
     """Yield what is wrong with numbers, hashes and places of seals that follow each other."""
     before: Sealed | None = None
     moved = moved_of([each.place for each in its])
     for at, each in enumerate(its):
-        number, last = each.seal.n, -1 if before is None else before.seal.n
+        number, last = each.seal.n, begin - 1 if before is None else before.seal.n
         between = (None if before is None else last, number)
         if number != last + 1:
             why = f"seals {last + 1} to {number - 1} lack"
             yield _fault("removed", partition, None, between, why)
-        elif each.seal.previous != ("" if before is None else before.hash):
+        elif (before is not None or not begin) and each.seal.previous != ("" if before is None else before.hash):
             yield _fault("altered", partition, each.place, between, "it names another seal before it")
         if at in moved:
             yield _fault("reordered", partition, each.place, between, "it does not lie between those two")

@@ -314,3 +314,28 @@ def test_times_and_offsets_are_read_as_people_write_them() -> None:
         time_ns("yesterday")
     with pytest.raises(ValueError, match="offset must be"):
         offsets(["12"])
+
+
+def test_what_the_workers_have_not_come_to_is_not_missing(ward: WardLog) -> None:
+    done = {partition: len(entries) // 2 for partition, entries in ward.topics[topics.INPUT].items()}
+    log = MemoryLog(ward.topics, done)
+    report = replayed(log)
+    assert report.identical
+    assert {stretch.partition: stretch.end for stretch in report.stretches} == done
+    assert len(report.notes) == 2
+
+
+def test_where_old_alerts_and_seals_are_not_kept_the_audit_goes_by_a_later_seal(ward: WardLog) -> None:
+    def age(its: Topics) -> None:
+        del its[topics.ALERTS][0][:40]
+        del its[topics.SEALS][0][:1]
+
+    found = asyncio.run(audit_log(tampered(ward, age)))
+    assert found.intact, found.faults
+    assert len(found.notes) == 2
+
+    def forge(its: Topics) -> None:
+        put(its, alerts_of(its, "flat")[-2], text="otherwise")
+        age(its)
+
+    assert [fault.kind for fault in asyncio.run(audit_log(tampered(ward, forge))).faults] == ["altered"]
