@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
 import msgspec
 import pytest
 import typer.main
+from typer.core import TyperGroup
 
 from ecg.clinical import RANGES, Settings
 from ecg.condition import CONDITIONS
@@ -32,12 +32,12 @@ def test_every_setting_stands_there_with_its_default_and_range() -> None:
         assert f"| `{name}` | {meaning} | {defaults[name]:g} {unit} | {low:g}-{high:g} |" in ALARMS
 
 
-def _commands(group: click.Group) -> set[str]:
+def _commands(group: TyperGroup) -> set[str]:
     """The names of all commands, those in groups with the group's before them, and of the groups."""
     names = set()
     for name, command in group.commands.items():
         names.add(name)
-        if isinstance(command, click.Group):
+        if isinstance(command, TyperGroup):
             names |= {f"{name} {each}" for each in _commands(command)}
     return names
 
@@ -45,7 +45,8 @@ def _commands(group: click.Group) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_is_there(page: Path) -> None:
     vigil = typer.main.get_command(app)
-    commands = _commands(vigil)  # pyright: ignore[reportArgumentType]
+    assert isinstance(vigil, TyperGroup)
+    commands = _commands(vigil)
     groups = {name.split()[0] for name in commands if " " in name}
     for first, second in re.findall(r"(?:`|bin/|^|\n)vigil ([a-z][a-z0-9-]*)(?: ([a-z][a-z0-9-]*))?", page.read_text()):
         assert first in commands, f"{page.name}: vigil {first}"
