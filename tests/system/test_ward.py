@@ -119,6 +119,8 @@ def ward(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         for process in made.values():
             process.send(signal.SIGCONT)
+            process.send(signal.SIGTERM)
+        for process in made.values():
             process.stop()
         asyncio.run(clear(services.clients, services.redis))
 
