@@ -29,7 +29,7 @@ from stream.store import connect
 
 pytestmark = pytest.mark.system
 BEDS = 8
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0
 WITHIN_S = 5.0
 SERVICES = {
     "worker-0": ["worker"],
