@@ -94,6 +94,7 @@ def _killed(seed: int, rounds: Rounds, number: int, records: Path | None) -> dic
         "doubled": verdict.doubled,
         "differences": verdict.differences,
         "emitted_again": verdict.again,
+        "seals": verdict.seals,
         "blind_max_s": verdict.blind_max_s,
         "lethal_delay_s": verdict.lethal_delay_s,
         "ended_by_themselves": len(found.ends),

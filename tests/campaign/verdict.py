@@ -16,6 +16,8 @@ from aiokafka.structs import ConsumerRecord
 from ecg.alert import Alert, decode_alert, decode_vitals
 from ecg.condition import LETHAL
 from stream import topics
+from stream.audit.chains import audit_log, told
+from stream.audit.log import KafkaLog
 from stream.client import read_wards
 from stream.kafka import Kafka, read_to_end, reading
 from stream.nets import load_nets
@@ -32,7 +34,8 @@ MS_NS = 1_000_000
 class Verdict(msgspec.Struct):
     """Alerts that the log gives, those not in Kafka or not in Redis, those there twice in Redis, and all else.
 
-    `differences` are alerts with other bytes, alerts that the log does not give, and alerts out of order;
+    `differences` are alerts with other bytes, alerts that the log does not give, alerts out of order, and faults of the
+    chains and seals;
     `again` those that workers emitted more than once, which is no fault; `blind_s` the longest time in which nothing
     new of a bed came into `ecg.vitals.v1`, by device; `lethal_delay_s` the longest time from the input that decided a
     lethal condition to its alert, both by the broker's clock.
@@ -48,6 +51,7 @@ class Verdict(msgspec.Struct):
     blind_s: dict[str, float]
     lethal_delay_s: float
     examples: list[str]
+    seals: int = 0
 
     @property
     def blind_max_s(self) -> float:
@@ -99,7 +103,13 @@ async def verdict(kafka: Kafka, url: str) -> Verdict:
         if expected.keys() <= {decode_alert(value).id for _, value in held} or time.monotonic() - since > STUCK_S:
             break
         await asyncio.sleep(0.5)
-    return _compare(expected, held, inputs, await log(kafka, topics.ALERTS), await _rest(kafka))
+    found = _compare(expected, held, inputs, await log(kafka, topics.ALERTS), await _rest(kafka))
+    chains = await audit_log(KafkaLog(kafka))
+    found.seals = chains.figures["seals"]
+    if not chains.intact:
+        found.differences += len(chains.faults)
+        found.examples = [*told(chains)[:20], *found.examples]
+    return found
 
 
 async def _ends(kafka: Kafka) -> int:
