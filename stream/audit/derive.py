@@ -13,8 +13,9 @@ import msgspec
 from ecg.frame import FrameError, PublicKey, Setup, Tick, decode
 from stream import seal, snapshot, topics
 from stream.audit.log import Log, as_record, opened
+from stream.audit.nets import Nets
 from stream.audit.places import Shared, rows_before, seal_before
-from stream.pipeline import Out, Pipeline, Predict, Record
+from stream.pipeline import Out, Pipeline, Record
 from stream.snapshot import PARTITION_KEY
 
 Start = Literal["checkpoint", "first"]
@@ -83,46 +84,6 @@ class Work:
         self.refused[reason.partition(" must ")[0]] += 1
         if len(self.refusals) < MOST_TOLD:
             self.refusals.append(Refusal(record.partition, record.offset, reason))
-
-
-class Nets(dict[str, Predict]):
-    """The networks that setups may name, loaded from the log by the sha256 of their weights.
-
-    Parameters
-    ----------
-    log : Log
-    """
-
-    def __init__(self, log: Log, *given: tuple[str, Predict]) -> None:
-        super().__init__(given)
-        self._log = log
-
-    async def load(self, wanted: set[str]) -> None:
-        """Load those that the log has; a setup that names another one is refused, as it was when it came.
-
-        Raises
-        ------
-        ValueError
-            If the log has weights that this version does not know.
-        """
-        if not wanted:
-            return
-        for partition, (first, end) in (await self._log.bounds(topics.WEIGHTS)).items():
-            async for batch in self._log.read(topics.WEIGHTS, partition, first, end):
-                for entry in batch:
-                    if (entry.key or b"").decode(errors="replace") in wanted and entry.value:
-                        self._take(entry.value)
-
-    def _take(self, value: bytes) -> None:
-        from stream.nets import UnknownWeightsError, load_net
-
-        try:
-            sha256, net = load_net(value)
-        except UnknownWeightsError:
-            raise
-        except ValueError:  # no worker could load it either
-            return
-        self[sha256] = net
 
 
 class Deriver:

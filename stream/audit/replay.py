@@ -16,8 +16,9 @@ import msgspec
 
 from stream import topics
 from stream.audit.compare import Comparison, Difference
-from stream.audit.derive import Deriver, Nets, Refusal, Start, Stretch, Work
+from stream.audit.derive import Deriver, Refusal, Start, Stretch, Work
 from stream.audit.log import Entry, Log
+from stream.audit.nets import Nets
 from stream.audit.places import alerts_since, first_derivable, place, seals_of
 from stream.audit.sealed import Resealed, resealed
 from stream.placement import partition_of

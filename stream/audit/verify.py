@@ -11,8 +11,9 @@ import msgspec
 from ecg.alert import Alert, decode_alert
 from stream import topics
 from stream.audit.compare import changed_fields
-from stream.audit.derive import Deriver, Nets, Refusal, Stretch
+from stream.audit.derive import Deriver, Refusal, Stretch
 from stream.audit.log import Entry, Log
+from stream.audit.nets import Nets
 from stream.version import VERSION
 
 

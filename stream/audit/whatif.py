@@ -17,8 +17,9 @@ from ecg.clinical import Settings
 from ecg.frame import Setup
 from stream import topics
 from stream.audit.compare import head_of
-from stream.audit.derive import Deriver, Nets
+from stream.audit.derive import Deriver
 from stream.audit.log import Entry, Log
+from stream.audit.nets import Nets
 from stream.audit.replay import Wanted, read_logged, stretches_of
 from stream.version import VERSION
 

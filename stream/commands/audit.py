@@ -14,8 +14,8 @@ from ecg.frame import PublicKey
 from stream.commands.common import Json, fail, kafka, served
 
 if TYPE_CHECKING:
-    from stream.audit.derive import Nets
     from stream.audit.log import KafkaLog
+    from stream.audit.nets import Nets
     from stream.audit.replay import Wanted
     from stream.audit.whatif import Under
 
@@ -109,7 +109,7 @@ def _what_if(wanted: Wanted, weights: str | None, settings: Path | None, json: b
 
 
 def _under(weights: str | None, settings: Path | None) -> tuple[Under, Nets]:
-    from stream.audit.derive import Nets
+    from stream.audit.nets import Nets
     from stream.audit.whatif import Under
     from stream.nets import load_nets
 

@@ -18,8 +18,9 @@ from ecg.clinical import Settings
 from ecg.frame import Tick
 from stream import topics
 from stream.audit.chains import audit_log
-from stream.audit.derive import Nets, Stretch
+from stream.audit.derive import Stretch
 from stream.audit.log import Entry, MemoryLog, opened
+from stream.audit.nets import Nets
 from stream.audit.places import place, rows_before
 from stream.audit.replay import Report, Wanted, offsets, replay, time_ns, told
 from stream.audit.verify import find, verify

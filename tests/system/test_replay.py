@@ -26,8 +26,8 @@ from simulators.heart import Heart
 from simulators.schedule import Segment
 from stream import topics
 from stream.audit.chains import audit_log
-from stream.audit.derive import Nets
 from stream.audit.log import Entry, KafkaLog, MemoryLog
+from stream.audit.nets import Nets
 from stream.audit.replay import Report, Wanted, replay, told
 from stream.audit.verify import find, verify
 from stream.audit.whatif import Under, what_if
