@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import zlib
 from bisect import insort
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -119,10 +120,12 @@ class _Kept(msgspec.Struct, array_like=True):
     state: State
     device: str
     leads: list[tuple[Lead, ...]]
-    held: list[_Held]
+    held: bytes
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
+_held_decoder = msgspec.msgpack.Decoder(list[_Held])
+_MOST_HELD_BYTES = 1 << 20
 
 
 class Timeline:
@@ -170,24 +173,28 @@ class Timeline:
         return self._release(offset, -1)
 
     def snapshot(self) -> bytes:
-        """Return the state as bytes."""
+        """Return the state as bytes; frames that wait, which is seldom, are deflated."""
         frames = self.state.held
+        if not frames:
+            return msgspec.msgpack.encode(_Kept(self.state, "", [], b""))
         leads = list(dict.fromkeys(frame.leads for frame in frames))
         held = [
             _Held(f.seq, f.t0_ns, f.rate_hz, leads.index(f.leads), f.counts, f.lead_off, f.pacer, f.last)
             for f in frames
         ]
         state = msgspec.structs.replace(self.state, held=[])
-        return msgspec.msgpack.encode(_Kept(state, frames[0].device if frames else "", leads, held))
+        packed = zlib.compress(msgspec.msgpack.encode(held), 1)
+        return msgspec.msgpack.encode(_Kept(state, frames[0].device, leads, packed))
 
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
-        state, device, leads, held = msgspec.structs.astuple(_decoder.decode(kept))
-        session = state.session
-        state.held = [
-            Frame(device, session, f.seq, f.t0_ns, f.rate_hz, leads[f.leads], f.counts, f.lead_off, f.pacer, f.last)
-            for f in held
-        ]
+        state, device, leads, packed = msgspec.structs.astuple(_decoder.decode(kept))
+        if packed:
+            session, held = state.session, zlib.decompressobj().decompress(packed, _MOST_HELD_BYTES)
+            state.held = [
+                Frame(device, session, f.seq, f.t0_ns, f.rate_hz, leads[f.leads], f.counts, f.lead_off, f.pacer, f.last)
+                for f in _held_decoder.decode(held)
+            ]
         self.state = state
 
     @property

@@ -139,3 +139,18 @@ def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.voi
     if not len(first) or not len(second):
         return second if not len(first) else first
     return np.concatenate([first, second])
+
+
+MANY_RUNS = 32
+"""From so many runs of samples without an electrode on, those that touch are kept as one."""
+
+
+def merged(runs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Return runs (lead, first, end) in order, those that overlap or touch as one."""
+    kept: list[tuple[int, int, int]] = []
+    for lead, first, end in sorted(runs):
+        if kept and kept[-1][0] == lead and first <= kept[-1][2]:
+            kept[-1] = (lead, kept[-1][1], max(end, kept[-1][2]))
+        else:
+            kept.append((lead, first, end))
+    return kept

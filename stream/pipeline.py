@@ -37,7 +37,7 @@ from ecg.wardclock import WardClock
 from stream import seal, snapshot
 from stream.anew import Anew
 from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
-from stream.bed_state import Arrival, Heard, Lost, Order, Time
+from stream.bed_state import MANY_RUNS, Arrival, Heard, Lost, Order, Time, merged
 from stream.intake import UNCONFIGURED, admissible, passed_over, tag_of
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, Kept
@@ -491,7 +491,8 @@ class Pipeline:
         state, ends, rows = bed.state, {}, _ecg_rows(pieces[0][1])
         first = self._front.raw_after(bed.front, state.n_in)
         for at, piece in pieces:
-            state.off += [_at_analysis_rate(run, piece, rows) for run in piece.off if run[0] in rows]
+            off = [*state.off, *(_at_analysis_rate(run, piece, rows) for run in piece.off if run[0] in rows)]
+            state.off = merged(off) if len(off) > MANY_RUNS else off
             state.n_in += piece.mv.shape[1]
             ends[at] = self._front.clean_after(bed.front, state.n_in, last=piece.last)
         mv = np.concatenate([piece.mv[rows] for _, piece in pieces], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 from ecg.alert import decode_alert
 from ecg.clinical import Settings
-from ecg.frame import Admit, Command, Frame, Input, PublicKey, Setup, Tick, encode
+from ecg.frame import MAX_LEAD_OFF, Admit, Command, Frame, Input, PublicKey, Setup, Tick, encode
 from ecg.timeline import HELD_NS
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import snapshot
+from stream.bed_state import merged
 from stream.pipeline import Out, Pipeline, Record
 from stream.signing import key_id
 from stream.snapshot import PARTITION_KEY, SCHEMA, SchemaError
@@ -114,11 +116,15 @@ def test_the_story_has_something_to_lose() -> None:
 
 @pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 64_000), (LEADS, 512_000)])
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0, 1000.0])
-def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait(
+def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait_and_electrodes_that_flicker(
     leads: tuple[str, ...], limit: int, rate_hz: float
 ) -> None:
     framer = Framer(Heart([("ventricular_fibrillation", 16, {})], leads, rate_hz).source(), "bed", T0_NS, 0.04)
-    frames = [framer.frame(seq, seq * framer.n, framer.n) for seq in range(round(14 * rate_hz / framer.n))]
+    off = [(i % len(leads), i * 7 % (framer.n - 1), i * 7 % (framer.n - 1) + 1) for i in range(MAX_LEAD_OFF)]
+    frames = [
+        msgspec.structs.replace(framer.frame(seq, seq * framer.n, framer.n), lead_off=tuple(off))
+        for seq in range(round(14 * rate_hz / framer.n))
+    ]
     hole = round(11.9 * rate_hz / framer.n)
     pipeline = Pipeline({SHA: net})
     pipeline.feed(records([(None, setup(keys=64)), *(("bed", frame) for frame in frames[:hole])]))
@@ -188,6 +194,17 @@ def test_derived_anew_chains_go_on_and_devices_say_what_the_log_has_lost(first: 
     assert {alert.device: alert.value for alert in lost} == (dict.fromkeys(DEVICES, first) if first else {})
     for name in DEVICES:
         assert next(alert.chain for alert in alerts if alert.device == name) == snapshot.head(rows[name.encode()]).chain
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(1, 9)), max_size=40))
+def test_merged_runs_hold_the_same_samples_and_never_touch(drawn: list[tuple[int, int, int]]) -> None:
+    runs = [(lead, first, first + n) for lead, first, n in drawn]
+    one = merged(runs)
+    assert {(a, k) for a, first, end in one for k in range(first, end)} == {
+        (a, k) for a, first, end in runs for k in range(first, end)
+    }
+    assert one == sorted(one)
+    assert all(a[0] != b[0] or a[2] < b[1] for a, b in pairwise(one))
 
 
 def test_a_frame_that_waits_is_kept_whole() -> None:
