@@ -84,6 +84,10 @@ async def export(log: Log, wanted: Wanted, out: Path) -> Exported:
     with (out / f"{name}.audit.ndjson").open("wb") as audit:
         frames = await _Input(log, header, pipeline).write(out / name, audit)
         alerts = await _logged(log, header, audit)
+    if not frames and not alerts:
+        for path in out.iterdir():  # all of them ours: the folder was empty
+            path.unlink()
+        raise ValueError(f"the log holds nothing of {wanted.device} in that time")
     derived = derive(out / f"{name}{LOG}", out)
     return _told(out, header, derived, alerts, frames, notes)
 

@@ -138,6 +138,9 @@ def test_a_changed_byte_gives_other_alerts(tmp_path: Path) -> None:
 def test_an_export_of_nothing_or_into_a_full_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the log holds nothing of run"):
         exported(tmp_path, "run", 5000)
+    with pytest.raises(ValueError, match="the log holds nothing of nobody"):
+        exported(tmp_path, "nobody")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "there").write_text("x")
     with pytest.raises(ValueError, match="out must be a new or an empty folder"):
         exported(tmp_path, "run")
