@@ -37,7 +37,7 @@ from simulators.story import Story, devices, stories
 from stream import topics
 from stream.board import Board
 from stream.child import ServiceError
-from stream.client import has_weights, put_weights, read_alerts, read_beds, send_commands, send_setup
+from stream.client import has_weights, look, put_weights, read_alerts, send_commands, send_setup
 from stream.embedded import Services
 from stream.kafka import Kafka, read_to_end, reading, split
 from stream.nets import read_weights
@@ -224,9 +224,9 @@ class _Ward:
             with live or nullcontext():
                 while not sending.done():
                     await asyncio.wait([sending], timeout=0.5 if live else 1.0)
-                    beds = await read_beds(redis, self._name)
-                    board.update(beds)
-                    self._draw(board, sum(bool(bed.on) for bed in beds))
+                    if (sight := await look(redis, self._name)) is not None:
+                        board.update(*sight)
+                        self._draw(board, sum(bool(bed.on) for bed in sight.beds))
                     if live:
                         live.update(board.render(), refresh=True)
                     elif console:
