@@ -47,9 +47,11 @@ class Pulse:
         self.longest_s, self._at = max(self.longest_s, now - self._at), now
 
     def begin(self) -> None:
-        """Count from now on; the first call begins to watch, in the event loop that runs."""
+        """Check, and count from now on; the first call begins to watch, in the event loop that runs."""
         if self._beating is None:
             self._beating = asyncio.create_task(self._beat())
+        else:
+            self.check()
         self._at, self.longest_s = self._clock(), 0.0
 
     def check(self) -> None:

@@ -21,8 +21,21 @@ def test_a_process_that_stood_still_for_too_long_learns_it_before_it_publishes()
         now[0] += STILL_S + 1
         with pytest.raises(StoodStillError, match="stood still for 6"):
             pulse.check()
+
+    asyncio.run(story())
+
+
+def test_a_process_that_stood_still_between_two_batches_takes_none_that_was_waiting() -> None:
+    now = [0.0]
+    pulse = Pulse(clock=lambda: now[0])
+
+    async def story() -> None:
         pulse.begin()
-        pulse.check()
+        now[0] += STILL_S - 1
+        pulse.begin()
+        now[0] += STILL_S + 1
+        with pytest.raises(StoodStillError):
+            pulse.begin()
 
     asyncio.run(story())
 
