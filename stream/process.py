@@ -20,12 +20,29 @@ from stream.settings import Settings
 END_S = 2.0
 """How long a task that was told to end may take before it is told again."""
 
+GOODBYE_S = 0.1
+"""How long a connection over TLS that is closed may take to hear the same of its server."""
+
 log = structlog.get_logger("process")
 
 try:
-    from uvloop import new_event_loop
+    from uvloop import Loop as _Fastest
 except ImportError:  # uvloop does not exist everywhere
-    from asyncio import new_event_loop
+    from asyncio import SelectorEventLoop as _Fastest
+
+
+class _Loop(_Fastest):  # pyright: ignore[reportGeneralTypeIssues]
+    """Waits for no server's goodbye: a consumer's connection over TLS that is still being written to took 30 s."""
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("ssl"):
+            options.setdefault("ssl_shutdown_timeout", GOODBYE_S)
+        return await super().create_connection(*arguments, **options)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop for a service: uvloop's where there is one."""
+    return _Loop()
 
 
 def configure_logs(form: str) -> None:

@@ -45,6 +45,11 @@ class Place:
         said = self.environment(role, **changed)
         return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in said.items()})
 
+    @property
+    def wanted(self) -> Kafka:
+        """Users and rights that Kafka is to have."""
+        return msgspec.json.decode((self.folder / "kafka.json").read_bytes(), type=Kafka)
+
     def certificate(self, role: str) -> dict[str, object]:
         """Give the changes by which somebody comes to Kafka with a role's certificate instead of a password."""
         address = f"{self.where.hosts[0]}:{self.where.kafka_mtls}"
@@ -66,8 +71,7 @@ def secured(folder: Path, wards: tuple[str, ...]) -> Iterator[Place]:
         tls = until_done.enter_context(_redis(folder, where))
         kafka.wait_ready()
         place = Place(folder / "place", where, tls)
-        wanted = msgspec.json.decode((place.folder / "kafka.json").read_bytes(), type=Kafka)
-        asyncio.run(apply(kafka_of(place.settings("admin")), wanted))
+        asyncio.run(apply(kafka_of(place.settings("admin")), place.wanted))
         asyncio.run(topics.create(kafka_of(place.settings("admin"))))
         yield place
 

@@ -22,7 +22,9 @@ from stream.child import free_port
 from stream.client import read_alerts
 from stream.embedded import Services
 from stream.kafka import Kafka, NotAllowedError, Send, durable, kafka_of, producing, read_to_end, reading, split
+from stream.process import new_event_loop
 from stream.processes import Process
+from stream.security.apply import apply
 from stream.security.place import make
 from stream.settings import PREFIX, Settings
 from stream.store import connect, reached, stream_key
@@ -247,6 +249,58 @@ def test_a_consumers_role_reads_its_wards_alerts_in_a_group_and_cannot_write_any
                     await publisher.execute_command(*command)
 
     asyncio.run(story())
+
+
+def test_a_reader_over_tls_is_closed_at_once_on_the_loop_of_the_services(place: Place) -> None:
+    async def longest_s() -> float:
+        took = []
+        for _ in range(4):
+            async with reading(kafka_of(place.settings("worker"))) as reader:
+                async for _ in read_to_end(reader, topics.STATE, [0]):
+                    pass
+                closing = time.monotonic()
+            took.append(time.monotonic() - closing)
+        return max(took)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(longest_s()) < 5.0, "30 s, where the server's goodbye is waited for"
+
+
+def test_new_credentials_of_the_same_authority_replace_the_old_ones_without_a_restart(
+    place: Place, tmp_path: Path
+) -> None:
+    make(tmp_path / "new", ("icu", "east"), place.where, renews=place.folder)
+    new = Place(tmp_path / "new", place.where, place.redis_has_tls)
+    users = place.folder / "redis" / "users.acl"
+    old_users = users.read_text()
+
+    async def rights(these: Place, acl: str, admin: Place) -> None:
+        await apply(kafka_of(admin.settings("admin")), these.wanted)
+        users.write_text(acl)
+        async with reached(redis_of(admin.settings("admin"))) as redis:
+            await redis.execute_command("ACL", "LOAD")
+
+    async def gets_in(these: Place) -> bool:
+        try:
+            await topics.partitions(kafka_of(these.settings("device")), topics.INPUT)
+            async with reached(redis_of(these.settings("ward-icu"))):
+                return True
+        except ConnectionError as error:
+            if "refuses the user" not in str(error):
+                raise
+            return False
+
+    async def story() -> tuple[bool, bool]:
+        await rights(new, (new.folder / "redis" / "users.acl").read_text(), place)
+        while not await gets_in(new):
+            await asyncio.sleep(0.1)
+        then = await gets_in(new), await gets_in(place)
+        await rights(place, old_users, new)
+        while not await gets_in(place):
+            await asyncio.sleep(0.1)
+        return then
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == (True, False)
 
 
 def test_a_service_with_another_password_says_so_in_one_line_and_ends_with_3(place: Place, tmp_path: Path) -> None:
