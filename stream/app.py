@@ -35,6 +35,8 @@ BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
 BATCH_BYTES = 4_194_304
 """Most that goes through the pipeline at once: compiled code holds up the heartbeats of the group while it runs."""
+SESSION_S, HEARTBEAT_S = 6, 0.3
+"""The shortest session that brokers take unless told otherwise; at its next heartbeat a worker learns that one left."""
 FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS = 1_000_000, 50
 """The cost of reading is per fetch, not per record: 1,000 records/s take 85 % of a core without these."""
 MS_NS = 1_000_000
@@ -104,8 +106,8 @@ def build(settings: Settings, health: Health, folder: str, options: Options, net
         options.group,
         broker=[f"kafka://{address}" for address in (settings.kafka or "").split(",")],
         broker_credentials=_credentials(kafka),
-        broker_session_timeout=6,
-        broker_heartbeat_interval=1,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
         broker_commit_interval=0.5,
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
