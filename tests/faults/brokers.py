@@ -19,6 +19,9 @@ from aiokafka import TopicPartition
 from stream.placement import partition_of
 from stream.topics import TOPICS, partitions_of
 
+QUICK_S, SLOW_S, SLOW = 0.005, 0.5, 0.05
+"""How long a record is on its way, mostly and now and then; what goes to another partition may overtake it."""
+
 
 class Entry(NamedTuple):
     """One record of a topic, with the names that aiokafka gives its parts; `timestamp` is the append time in ms."""
@@ -121,7 +124,9 @@ class _Outbox:
     def _dispatch(self, record: tuple[Any, ...], done: asyncio.Future[Entry]) -> None:
         loop = asyncio.get_event_loop()
         self.waiting.append((record, done))
-        self._due_s = max(self._due_s, loop.time()) + self._host.draw.random() * 0.005
+        draw = self._host.draw
+        late_s = SLOW_S if draw.random() < SLOW else QUICK_S
+        self._due_s = max(self._due_s, loop.time()) + draw.random() * late_s
         loop.call_at(self._due_s, self._deliver)
 
     def cut(self, keep: int) -> None:
@@ -162,7 +167,7 @@ class Brokers:
             for topic in TOPICS.values()
             for partition in range(partitions_of(topic, partitions))
         }
-        self._arrived: list[asyncio.Future[None]] = []
+        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
 
     def count(self, topic: str) -> int:
         """Return how many partitions a topic has."""
@@ -179,16 +184,15 @@ class Brokers:
         log = self.logs[TopicPartition(topic, partition)]
         entry = Entry(topic, partition, len(log), self._now_ns() // 1_000_000, key, value, headers)
         log.append(entry)
-        arrived, self._arrived = self._arrived, []
-        for waiter in arrived:
+        for waiter in self._awaited.pop(topic, ()):
             if not waiter.done():
                 waiter.set_result(None)
         return entry
 
-    async def arrival(self, within_s: float) -> None:
-        """Wait until something is appended anywhere, but no longer than so."""
+    async def arrival(self, topic: str, within_s: float) -> None:
+        """Wait until something is appended to a topic, but no longer than so."""
         waiter = asyncio.get_running_loop().create_future()
-        self._arrived.append(waiter)
+        self._awaited.setdefault(topic, []).append(waiter)
         await asyncio.wait([waiter], timeout=within_s)
 
     def entries(self, topic: str, partition: int = 0) -> list[Entry]:
@@ -279,7 +283,7 @@ class Consumer(_Client):
             left_s = until_s - loop.time()
             if got or left_s <= 0:
                 return got
-            await self._brokers.arrival(left_s)
+            await self._brokers.arrival(next(iter(parts or self._at)).topic, left_s)
 
     def _ready(self, parts: Iterable[TopicPartition], most: int | None) -> dict[TopicPartition, list[Entry]]:
         got: dict[TopicPartition, list[Entry]] = {}

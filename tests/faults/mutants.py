@@ -10,9 +10,7 @@ from unittest import mock
 from stream import topics
 from stream.kafka import durable
 from stream.pipeline import PARTITION_KEY, Out, Pipeline, Record
-from stream.pulse import Pulse
 from stream.store import Store
-from stream.worker import Worker
 
 Broken = Callable[[], AbstractContextManager[Any]]
 
@@ -81,29 +79,6 @@ def _own_row_alone() -> AbstractContextManager[Any]:
     return mock.patch.object(Pipeline, "restore", ahead)
 
 
-def _strays_taken() -> AbstractContextManager[Any]:
-    """Records that were fetched before an assignment are fed as if they were next."""
-
-    async def whatever(self: Worker, record: Record) -> bool:
-        self.next[record.partition] = record.offset + 1
-        return True
-
-    return mock.patch.object(Worker, "_in_turn", whatever)
-
-
-def _memory_trusted() -> AbstractContextManager[Any]:
-    """A worker that keeps a partition keeps what it knows of it, too."""
-    restore = Worker.restore
-
-    async def kept(self: Worker, partitions: Iterable[int]) -> dict[int, int]:
-        parts = list(partitions)
-        if parts and set(parts) <= self.next.keys():
-            return {part: self.next[part] for part in parts}
-        return await restore(self, parts)
-
-    return mock.patch.object(Worker, "restore", kept)
-
-
 def _rollback_unnoticed() -> AbstractContextManager[Any]:
     """The publisher does not compare its position with Redis's."""
     return _script("if stored < tonumber(ARGV[1]) then", "if false then")
@@ -115,20 +90,12 @@ def _leaves_for_good() -> AbstractContextManager[Any]:
     return mock.patch.object(Store, "leave", lambda self, device, place, before=0: leave(self, device, place))
 
 
-def _zombie_writes() -> AbstractContextManager[Any]:
-    """A worker that stood still goes on as if nothing had been."""
-    return mock.patch.object(Pulse, "check", return_value=None)
-
-
 MUTANTS: dict[str, Broken] = {
     "fence open": _fence_open,
     "alerts not awaited": _alerts_not_awaited,
     "one too far": _one_too_far,
     "partition first": _partition_first,
     "own row alone": _own_row_alone,
-    "strays taken": _strays_taken,
-    "memory trusted": _memory_trusted,
     "rollback unnoticed": _rollback_unnoticed,
     "leaves for good": _leaves_for_good,
-    "zombie writes": _zombie_writes,
 }

@@ -176,7 +176,7 @@ class WorkerProcess(Process):
             if batch:
                 await _take(app, worker, stream, batch)  # pyright: ignore[reportArgumentType]
             else:
-                await self.brokers.arrival(0.5)
+                await self.brokers.arrival(topics.INPUT, 0.5)
 
     def _fetch(self, position: dict[int, int], generation: int) -> list[Any]:
         events = []

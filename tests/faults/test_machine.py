@@ -96,6 +96,10 @@ class Ward(RuleBasedStateMachine):
     def device_falls_silent(self, device: int, for_s: float) -> None:
         self.ward.falls_silent(sorted(self.ward.monitors)[device], for_s)
 
+    @rule(device=WORKERS, for_s=st.sampled_from([3.0, 9.0]))
+    def patient_goes_home(self, device: int, for_s: float) -> None:
+        self.ward.goes_home(sorted(self.ward.monitors)[device], for_s)
+
     @rule(device=WORKERS)
     def device_restarts(self, device: int) -> None:
         self.ward.monitors[sorted(self.ward.monitors)[device]].restart()

@@ -55,6 +55,7 @@ _DEEDS: tuple[tuple[Callable[[World, random.Random], object], float], ...] = (
     (_strike_publisher, 4.0),
     (_strike_ticker, 1.0),
     (_device, 3.0),
+    (lambda world, draw: world.goes_home(draw.choice(sorted(world.monitors)), draw.uniform(2.0, 12.0)), 1.5),
     (lambda world, draw: world.rebalance(), 3.0),
     (lambda world, draw: world.redis_times_out(draw.choice((1, 1, 2, 5))), 3.0),
     (lambda world, draw: world.redis_goes_away(draw.uniform(0.5, 8.0)), 1.0),

@@ -248,7 +248,15 @@ class World:
     def ticker_jumps(self, seconds: float = 60.0) -> None:
         """Set one ticker's clock ahead; it stays there."""
         self.faults += 1
-        self.tickers[0].ahead_s = seconds
+        self.tickers[0].ahead_s += seconds
+
+    def goes_home(self, device: str, for_s: float) -> None:
+        """Discharge a device's patient and switch it off, until a minute has passed by all tickers and a while more."""
+        self.faults += 1
+        self.command(device, Discharge())
+        self.monitors[device].silent_until_s = self.loop.time() + for_s
+        for ticker in self.tickers:
+            ticker.ahead_s += 61.0
 
     def falls_silent(self, device: str, for_s: float) -> None:
         self.faults += 1
