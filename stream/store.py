@@ -299,18 +299,29 @@ class Store:
     async def places(self) -> dict[str, Place]:
         """Return where each device is that some bed shows, and take it off the beds that show older things of it."""
         shown: dict[str, list[tuple[int, Place]]] = {}
-        for ward in [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]:
-            for bed in [bed.decode() for bed in await answer(self._redis.smembers(beds_key(ward)))]:
-                for field, value in (await answer(self._redis.hgetall(bed_key(ward, bed)))).items():
-                    if (parts := split_field(field.decode())) and parts[0] != "risk":
-                        at = _OFFSET.search(value)
-                        shown.setdefault(parts[2], []).append((int(at[1]) if at else -1, Place(ward, bed)))
+        for place, fields in await self._shown():
+            for field, value in fields.items():
+                if (parts := split_field(field.decode())) and parts[0] != "risk":
+                    at = _OFFSET.search(value)
+                    shown.setdefault(parts[2], []).append((int(at[1]) if at else -1, place))
         found: dict[str, Place] = {}
         for device, places in shown.items():
             offset, found[device] = max(places)
             for left in sorted({place for _, place in places} - {found[device]}):
                 await self.leave(device, left, offset)
         return found
+
+    async def _shown(self) -> list[tuple[Place, dict[bytes, bytes]]]:
+        """Return the fields of all beds, in as few round trips as there are kinds of keys."""
+        wards = [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]
+        pipe = self._redis.pipeline(transaction=False)
+        for ward in wards:
+            pipe.smembers(beds_key(ward))
+        beds = await pipe.execute()
+        places = [Place(ward, bed.decode()) for ward, its in zip(wards, beds, strict=True) for bed in its]
+        for place in places:
+            pipe.hgetall(bed_key(*place))
+        return list(zip(places, await pipe.execute(), strict=True))
 
 
 def _arguments(entry: Entry) -> Iterable[Any]:

@@ -18,8 +18,8 @@ SLACK = 1.1
 """A stream is trimmed once it is longer by so much, so that it is not done for each alert."""
 MOST = 4 * KEPT
 """How long a stream gets at most, whoever has not read it."""
-PAGE = 200
-"""Alerts that are looked at together."""
+PAGE, AT_ONCE = 200, 2000
+"""Alerts that are looked at together; and that are taken at one time, so that nobody waits for long."""
 
 
 class Trimmed(NamedTuple):
@@ -31,7 +31,13 @@ class Trimmed(NamedTuple):
 
 
 async def trim(redis: Redis, ward: str, kept: int = KEPT, most: int = MOST) -> Trimmed:
-    """Take the oldest alerts from a ward's stream where it is too long; raises redis.exceptions.RedisError."""
+    """Take the oldest alerts from a ward's stream where it is too long, a part of them where there are many.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        If Redis is not there.
+    """
     key = stream_key(ward)
     length = await redis.xlen(key)
     if length <= kept * SLACK:
@@ -43,7 +49,7 @@ async def trim(redis: Redis, ward: str, kept: int = KEPT, most: int = MOST) -> T
 
 async def _take(redis: Redis, ward: str, count: int, before: bytes | None) -> int:
     """Take up to `count` of the oldest alerts, none at or behind an id, and return how many."""
-    key, taken = stream_key(ward), 0
+    key, taken, count = stream_key(ward), 0, min(count, AT_ONCE)
     while taken < count:
         page = cast("Any", await redis.xrange(key, count=min(PAGE, count - taken)))
         ids = [entry for entry, _ in page if before is None or place(entry) < place(before)]
