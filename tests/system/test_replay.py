@@ -55,7 +55,7 @@ SCRIPTS: dict[str, Sequence[Segment]] = {
 
 @pytest.fixture(scope="module")
 def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Kafka with 21 signed minutes of two beds, and what a worker made of them; it was killed once in between."""
+    """Kafka with twelve signed minutes of two beds, and what a worker made of them; it was killed once in between."""
     folder = Path(tmp_path_factory.mktemp("replay"))
     kafka = {"bootstrap_servers": services.kafka}
     asyncio.run(clear(kafka, services.redis))
@@ -145,7 +145,7 @@ def test_after_a_kill_the_log_gives_the_same_alerts_and_seals_again(kafka: Kafka
     report = replayed(kafka, start=start, from_ns=LATE_NS)
     assert report.identical, told(report)
     assert report.figures["alerts_derived"] == report.figures["alerts_logged"] > 4
-    assert report.figures["seals_derived"] == report.figures["seals_logged"] == 4 * 2
+    assert report.figures["seals_derived"] == report.figures["seals_logged"] == 4 * 3
     assert any(report.resumed.values()) == (start == "checkpoint")
 
 
