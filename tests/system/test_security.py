@@ -305,7 +305,7 @@ def test_new_credentials_of_the_same_authority_replace_the_old_ones_without_a_re
 
 def test_a_service_with_another_password_says_so_in_one_line_and_ends_with_3(place: Place, tmp_path: Path) -> None:
     changed = {"KAFKA_PASSWORD": "guess", "LOG": "json"}
-    services = [_process(place, name, tmp_path, **changed) for name in ("worker", "publisher", "ticker")]
+    services = [_process(place, name, tmp_path, **changed) for name in ("worker", "ticker")]
     for service in services:
         service.start("", "")
     for service in services:
