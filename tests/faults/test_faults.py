@@ -53,5 +53,8 @@ def test_a_ward_without_faults_emits_each_alert_once() -> None:
     assert emitted == verdict.alerts > 8
 
 
-def test_two_processes_find_what_one_finds() -> None:
-    assert trials(6, seed=100, processes=2) == trials(6, seed=100, processes=1)
+def test_many_trials_are_summed_up() -> None:
+    found, alone = trials(2, seed=100, processes=1), [trial(seed) for seed in (100, 101)]
+    assert found["alerts"] == sum(verdict.alerts for verdict in alone) > 20
+    assert found["faults"] == sum(verdict.faults for verdict in alone) > 8
+    assert (found["lost"], found["doubled"], found["differences"], found["failed_seeds"]) == (0, 0, 0, {})

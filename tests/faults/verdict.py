@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ecg.alert import Alert, chain_command, chain_hash, decode_alert
-from ecg.frame import SERVICE, Command, FrameError, decode
+from ecg.frame import SERVICE, Command, FrameError, Signed, decode
 from stream import seal, topics
 from stream.keys import split_field
 from stream.pipeline import Pipeline, Record
@@ -16,6 +18,7 @@ from stream.store import RISK_LEVEL
 from tests.faults.world import World
 
 MS_NS = 1_000_000
+_signed = msgspec.msgpack.Decoder(Signed)
 
 
 @dataclass
@@ -68,6 +71,7 @@ def judge(world: World, settled: bool) -> Verdict:
     _compare_beds(world, expected.values(), verdict)
     _compare_order(world, truth.alerts, verdict)
     _compare_chain(truth, verdict)
+    _compare_seals(world, truth, verdict)
     _compare_refused(world, truth, verdict)
     return verdict
 
@@ -184,6 +188,20 @@ def _compare_chain(truth: Truth, verdict: Verdict) -> None:
         if seal.decode(body).previous != previous.get(partition, ""):
             verdict.differences.append(f"seal {seal.decode(body).n} of {partition} does not follow on the one before")
         previous[partition] = seal.seal_hash(body)
+
+
+def _compare_seals(world: World, truth: Truth, verdict: Verdict) -> None:
+    """Each seal is in its topic, and never with another body."""
+    expected = {(partition, seal.decode(body).n): body for partition, body in truth.seals}
+    seen = set()
+    for partition in range(world.partitions):
+        for entry in world.brokers.entries(topics.SEALS, partition):
+            body = _signed.decode(entry.value or b"").body
+            place = (partition, seal.decode(body).n)
+            seen.add(place)
+            if expected.get(place) != body:
+                verdict.differences.append(f"seal {place[1]} of {partition} at {entry.offset} is not the log's")
+    verdict.differences += [f"seal {n} of {partition} is missing" for partition, n in sorted(expected.keys() - seen)]
 
 
 def _carried_out(record: Record, truth: Truth) -> Command | None:
