@@ -291,6 +291,24 @@ def test_a_redis_that_hangs_before_there_is_any_ward_is_an_alarm_as_well(log: Lo
     asyncio.run(story())
 
 
+def test_a_redis_that_becomes_full_is_an_alarm_before_the_publisher_ends(log: Log) -> None:
+    async def story() -> None:
+        async with connect(log.url) as redis:
+            health = Health("publisher")
+            task = asyncio.create_task(Publisher(log.kafka, Store(redis), health, "full").run())
+            await until(lambda: ready(health))
+            await redis.config_set("maxmemory", "1")
+            await log.emit(alert("fuller", "a", 1))
+            with pytest.raises(ExceptionGroup) as refused:
+                await asyncio.wait_for(task, DEADLINE_S)
+            assert refused.group_contains(RefusedError)
+            (start,) = await in_kafka(log, "vigil:full")
+            assert (start.condition, start.phase) == ("store_down", "start")
+            assert "Redis refuses" in start.evidence.trace
+
+    asyncio.run(story())
+
+
 def test_an_alarm_that_a_killed_publisher_left_is_ended_by_the_next_one_of_its_name(log: Log) -> None:
     async def story() -> None:
         alarms = ServiceAlarms("left-alone")
