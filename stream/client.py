@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -18,7 +18,7 @@ from ecg import alert as message
 from ecg.alert import Alert, Risk, Vitals
 from ecg.frame import Command, Setup
 from stream import topics
-from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
+from stream.kafka import Kafka, producing, read_to_end, reading
 from stream.keys import SERVICES, UNASSIGNED, WARDS, bed_key, beds_key, split_field, stream_key
 from stream.signing import Signer, encode_as
 from stream.store import answer, reached
@@ -90,23 +90,33 @@ async def send_command(kafka: Kafka, command: Command) -> int:
 
 async def ask(kafka: Kafka, command: Command, within_s: float = 5.0, signer: Signer | None = None) -> Outcome:
     """Put a command into the log, and wait until a worker has carried it out or refused it, or until time is up."""
-    part = TopicPartition(topics.DEAD_LETTERS, 0)
+    return await _put(kafka, lambda: send_commands(kafka, [command], signer), within_s)
+
+
+async def put_setup(kafka: Kafka, setup: Setup, signer: Signer | None = None, within_s: float = 5.0) -> Outcome:
+    """Put a setup into every partition, and wait until workers have taken it or one refused it, or until time is up."""
+    return await _put(kafka, lambda: send_setup(kafka, setup, signer), within_s)
+
+
+async def _put(kafka: Kafka, send: Callable[[], Awaitable[list[RecordMetadata]]], within_s: float) -> Outcome:
+    """Put something into the log, and wait for what becomes of it."""
+    part, deadline = TopicPartition(topics.DEAD_LETTERS, 0), asyncio.get_running_loop().time() + within_s
     async with reading(kafka) as reader:
         letters = (await reader.end_offsets([part]))[part]
-        (sent,) = await send_commands(kafka, [command], signer)
-        if not await _passed(kafka, sent.partition, sent.offset, within_s):
-            return Outcome(sent.offset, taken=False)
-        mine = {"partition": str(sent.partition).encode(), "offset": str(sent.offset).encode()}
+        sent = await send()
+        for each in sent:
+            if not await _passed(kafka, each.partition, each.offset, deadline):
+                return Outcome(each.offset, taken=False)
+        places = {(str(each.partition).encode(), str(each.offset).encode()): each.offset for each in sent}
         async for letter in read_to_end(reader, topics.DEAD_LETTERS, [0], letters):
             said = dict(letter.headers)
-            if said.items() >= mine.items():
-                return Outcome(sent.offset, taken=True, refused=said["reason"].decode())
-    return Outcome(sent.offset, taken=True)
+            if (place := (said.get("partition", b""), said.get("offset", b""))) in places:
+                return Outcome(places[place], taken=True, refused=said["reason"].decode())
+    return Outcome(sent[0].offset, taken=True)
 
 
-async def _passed(kafka: Kafka, partition: int, offset: int, within_s: float) -> bool:
+async def _passed(kafka: Kafka, partition: int, offset: int, deadline: float) -> bool:
     """Wait until the workers have acknowledged an input, which they do when all that came of it is durable."""
-    deadline = asyncio.get_running_loop().time() + within_s
     while asyncio.get_running_loop().time() < deadline:
         if (await topics.acknowledged(kafka)).get(partition, 0) > offset:
             return True
@@ -120,12 +130,13 @@ async def is_shown(url: str, device: str) -> bool:
         return any(bed.device == device for bed in await read_beds(redis))
 
 
-async def send_setup(kafka: Kafka, setup: Setup, signer: Signer | None = None) -> None:
-    """Put a setup into every partition of the input; it is in force from there on."""
+async def send_setup(kafka: Kafka, setup: Setup, signer: Signer | None = None) -> list[RecordMetadata]:
+    """Put a setup into every partition of the input; return where, once the brokers hold it."""
     value = encode_as(setup, signer)
     partitions = await topics.partitions(kafka, topics.INPUT)
     async with producing(kafka) as producer:
-        await durable(producer, [Send(topics.INPUT, None, value, partition) for partition in partitions])
+        pending = [await producer.send(topics.INPUT, value, None, partition) for partition in partitions]
+        return list(await asyncio.gather(*pending))
 
 
 async def has_weights(kafka: Kafka) -> bool:

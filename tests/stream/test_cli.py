@@ -96,6 +96,11 @@ def test_a_ward_of_wearables_is_built_before_kafka_is_asked() -> None:
     assert said[0].startswith("vigil: kafka at ")
 
 
+def test_a_retry_must_be_told_which_letters() -> None:
+    status, said = vigil("dead-letters", "retry")
+    assert (status, said) == (2, ["vigil: retry must be told which: --offset, --device or --reason"])
+
+
 def test_limits_name_a_limit() -> None:
     status, said = vigil("limits", "a", "--by", "a", "--reason", "b")
     assert (status, len(said)) == (2, 1)

@@ -109,7 +109,7 @@ def test_the_first_setup_is_put_into_force_once(topics: Services, tmp_path: Path
         ).stdout
         for _ in range(2)
     ]
-    assert said[0].startswith("in force: settings ")
+    assert said[0].startswith("in the log, in force once workers come to it: settings ")
     assert said[1] == "a setup was given before: it stays in force\n"
 
 

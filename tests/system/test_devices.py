@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ecg.alert import decode_alert
 from ecg.frame import Frame, Lead, encode
@@ -23,6 +25,8 @@ from stream.embedded import Services
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.placement import partition_of
 from stream.processes import Process
+from stream.signing import Signer
+from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 DEADLINE_S = 30.0
@@ -69,7 +73,7 @@ def of_device(device: str) -> Callable[[Letter], bool]:
 def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """Kafka with a worker, which refuses what it cannot accept."""
     kafka = {"bootstrap_servers": services.kafka}
-    asyncio.run(topics.create(kafka))
+    asyncio.run(anew(kafka))
     log = Path(tmp_path_factory.mktemp("letters")) / "worker.log"
     worker = Process("worker", ["worker"], free_port(), log)
     try:
@@ -78,6 +82,7 @@ def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield kafka
     finally:
         worker.stop()
+        asyncio.run(anew(kafka))
 
 
 def test_the_producer_of_thirty_lines_raises_its_alarm(kafka: Kafka) -> None:
@@ -187,9 +192,9 @@ def test_one_who_broke_off_leaves_it_to_the_next_whether_it_was_put_back_or_not(
     asyncio.run(story())
 
 
-def vigil(kafka: Kafka, *arguments: str) -> subprocess.CompletedProcess[str]:
-    named = os.environ | {"VIGIL_KAFKA": kafka["bootstrap_servers"]}
-    command: Sequence[str] = [sys.executable, "-m", "stream", "dead-letters", *arguments]
+def vigil(kafka: Kafka, *arguments: str, group: str = "dead-letters", **more: str) -> subprocess.CompletedProcess[str]:
+    named = os.environ | {"VIGIL_KAFKA": kafka["bootstrap_servers"]} | more
+    command: Sequence[str] = [sys.executable, "-m", "stream", *group.split(), *arguments]
     return subprocess.run(command, env=named, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -199,13 +204,35 @@ def test_the_commands_list_by_device_and_reason_and_put_one_back_by_its_offset(k
     said = msgspec.json.decode(vigil(kafka, "list", "--device", "listed", "--json").stdout)
     offsets = [letter["offset"] for letter in said["letters"]]
     assert sum(said["reasons"].values()) == len(offsets) == 2
-    assert vigil(kafka, "list", "--device", "listed", "--reason", "no such").stdout == ""
-    assert vigil(kafka, "retry").returncode == 2
     assert vigil(kafka, "retry", "--offset", "999999").returncode == 1
     done = vigil(kafka, "retry", "--offset", str(offsets[0]), "--json")
     assert done.returncode == 0, done.stderr
     assert list(msgspec.json.decode(done.stdout)["put"]) == [str(offsets[0])]
-    assert vigil(kafka, "retry", "--offset", str(offsets[0])).returncode == 1
-    assert f"(was letter {offsets[0]})" in (
-        asyncio.run(until(kafka, 3, "listed")) and vigil(kafka, "list", "--device", "listed").stdout
+    asyncio.run(until(kafka, 3, "listed"))
+    said = vigil(kafka, "list", "--device", "listed", "--reason", "record must be").stdout
+    assert f"(was letter {offsets[0]})" in said
+    assert said.splitlines()[-1].startswith("3 x record must be ")
+
+
+def test_once_a_setup_demands_signatures_setups_and_commands_without_one_are_refused(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    private = Ed25519PrivateKey.generate()
+    pem, keys = tmp_path / "key.pem", tmp_path / "keys.json"
+    pem.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    signer = Signer(private)
+    keys.write_bytes(
+        msgspec.json.encode({signer.key_id: {"public": signer.public.hex(), "roles": ["setup", "command"]}})
     )
+    why = ("--by", "anna", "--reason", "from now on")
+    setup = ("--net", "none", "--keys", str(keys), "--signed-only", *why)
+    done = vigil(kafka, *setup, group="setup", VIGIL_KEY=str(pem))
+    assert (done.returncode, done.stdout.startswith("in force: ")) == (0, True), done
+    done = vigil(kafka, "--net", "none", *why, group="setup")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "signature must be there" in done.stderr
+    place = ("home-made", "--ward", "icu", "--bed", "3")
+    done = vigil(kafka, *place, group="admit")
+    assert (done.returncode, "signature must be there" in done.stderr) == (1, True), done
+    done = vigil(kafka, *place, group="admit", VIGIL_KEY=str(pem))
+    assert (done.returncode, done.stdout.startswith("done: admit of home-made")) == (0, True), done
