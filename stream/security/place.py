@@ -230,6 +230,7 @@ def _redis(folder: Path, where: Where) -> bytes:
     """Return what is to be added to Redis's own settings: TLS alone, certificates of ours alone, users by the list."""
     here = folder / "redis"
     lines = {
+        "bind": where.hosts[0],
         "port": 0,
         "tls-port": where.redis,
         "tls-cert-file": here / "cert.pem",

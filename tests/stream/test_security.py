@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -8,11 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ecg.clinical import Settings
+from ecg.clinical import Settings as Clinical
 from ecg.frame import PublicKey, Setup, check_input
 from stream import tls
+from stream.kafka import kafka_of
 from stream.security.place import Kafka, Where, make, rights
 from stream.security.roles import FIXED, roles
+from stream.settings import Settings
 from stream.signing import Signer
 from stream.topics import ALERTS, INPUT
 
@@ -64,7 +69,7 @@ def test_what_goes_to_the_servers_holds_no_password(place: Path) -> None:
 
 def test_public_keys_are_those_of_the_roles_and_a_setup_takes_them(place: Path) -> None:
     keys = msgspec.json.decode((place / "keys.json").read_bytes(), type=dict[str, PublicKey])
-    check_input(Setup("a", "b", 1, Settings(), keys=keys))
+    check_input(Setup("a", "b", 1, Clinical(), keys=keys))
     signing = {role.name: role.signs for role in FIXED if role.signs}
     assert {keys[Signer.load(place / name / "signing.pem").key_id].roles for name in signing} == set(signing.values())
     assert len(keys) == len(signing)
@@ -128,3 +133,37 @@ def test_files_that_are_no_certificates_are_named(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         tls.context(place / ca, place / cert if cert else None, place / cert_key if cert_key else None)
+
+
+def test_a_password_may_lie_in_a_file_and_the_ca_is_the_only_one(place: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("from a file\n")
+    settings = Settings(
+        kafka="h:1", kafka_security="sasl_ssl", kafka_user="worker", kafka_password_file=secret, ca=place / "ca.pem"
+    )
+    kafka = kafka_of(settings)
+    assert (kafka["sasl_plain_username"], kafka["sasl_plain_password"]) == ("worker", "from a file")
+    assert (kafka["security_protocol"], kafka["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert kafka["ssl_context"].check_hostname
+    assert [dict(each["subject"][0])["commonName"] for each in kafka["ssl_context"].get_ca_certs()] == [
+        "Vigil private CA"
+    ]
+
+
+def test_servers_listen_on_the_first_name_alone_which_is_loopback_unless_said(tmp_path: Path) -> None:
+    make(tmp_path / "place")
+    broker = dict(line.split("=", 1) for line in (tmp_path / "place/broker/server.properties").read_text().splitlines())
+    assert {each.partition("//")[2].rpartition(":")[0] for each in broker["listeners"].split(",")} == {"127.0.0.1"}
+    assert 'bind "127.0.0.1"' in (tmp_path / "place/redis/redis.conf").read_text().splitlines()
+
+
+def test_vigil_security_init_says_what_it_made_and_makes_nothing_twice(tmp_path: Path) -> None:
+    def init() -> subprocess.CompletedProcess[str]:
+        command = ["-m", "stream", "security", "init", "--to", str(tmp_path / "new"), "--ward", "icu", "--json"]
+        return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=60)
+
+    first, second = init(), init()
+    made = json.loads(first.stdout)
+    assert (first.returncode, made["folder"]) == (0, str(tmp_path / "new"))
+    assert all(Path(file).is_file() for files in made["files"].values() for file in files)
+    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1)
