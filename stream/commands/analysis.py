@@ -62,11 +62,15 @@ def analyze(
 
 def _analyze_export(folder: Path, out: Path | None, *, json: bool) -> None:
     """Derive the alerts of an exported log, and compare them with those that were logged."""
-    from stream.exported import derive, find, summary
+    from stream.export_log import find
+    from stream.exported import derive, summary
+    from stream.version import VERSION
 
     started = time.perf_counter()
     log = find(folder)
     derived = derive(log)
+    if derived.header.version != VERSION:
+        say(f"exported by version {derived.header.version}, derived by {VERSION}: alerts may differ")
     if out is not None:
         derived.write(out)
     said = summary(derived, log, time.perf_counter() - started)

@@ -16,7 +16,8 @@ from ecg.record import annotations, read
 from stream import topics
 from stream.audit.replay import Wanted
 from stream.export import Exported, export
-from stream.exported import derive, find, read_header, read_log
+from stream.export_log import find, read_header, read_log
+from stream.exported import derive
 from stream.recording import Recorder
 from tests.stream.ward_log import SECOND_NS, T0_NS, WardLog, place, written
 

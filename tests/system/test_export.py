@@ -29,7 +29,8 @@ from stream.child import free_port
 from stream.client import send_command, send_setup
 from stream.embedded import Services
 from stream.export import export
-from stream.exported import derive, find
+from stream.export_log import find
+from stream.exported import derive
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.processes import Process
 from tests.system.fresh import anew
