@@ -25,6 +25,7 @@ from stream.audit.places import place, rows_before
 from stream.audit.replay import Report, Wanted, offsets, replay, time_ns, told
 from stream.audit.verify import find, verify
 from stream.audit.whatif import Under, what_if
+from stream.cli import main
 from stream.snapshot import PARTITION_KEY
 from tests.stream.ward_log import SECOND_NS, T0_NS, WardLog, written
 from tests.stream.ward_log import place as partition_of
@@ -340,3 +341,21 @@ def test_where_old_alerts_and_seals_are_not_kept_the_audit_goes_by_a_later_seal(
         age(its)
 
     assert [fault.kind for fault in asyncio.run(audit_log(tampered(ward, forge))).faults] == ["altered"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay", "--from", "yesterday"], "time must be as 2027-01-15T08:00:01Z"),
+        (["replay", "--chain", "--from", "2027-01-15"], "--chain goes over all that is kept"),
+        (["replay", "--trust", "keys.json"], "--trust goes with --chain"),
+    ],
+)
+def test_wrong_use_ends_with_2_in_one_line(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["vigil", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"vigil: {said}")
