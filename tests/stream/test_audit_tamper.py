@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from ecg.alert import decode_alert
+from ecg.alert import chain_hash, decode_alert
 from ecg.alert import encode as encode_alert
 from ecg.frame import Command, PublicKey, Signed, decode, encode
 from stream import seal, topics
@@ -208,6 +208,21 @@ def test_what_nobody_altered_has_no_fault_though_some_alerts_are_there_twice() -
 @pytest.mark.parametrize("seed", range(3))
 def test_random_alterations_before_the_last_seal_are_found(seed: int) -> None:
     assert tamper(seed, 200)["missed"] == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_who_chains_anew_what_follows_an_altered_alert_does_not_get_past_a_seal(seed: int) -> None:
+    target = random.Random(seed).choice(before_the_last_seal().alerts)
+    device = (target.key or b"").decode()
+    anew: dict[str, str] = {}
+    alerts: list[Entry] = []
+    for entry in intact().alerts:
+        alert = decode_alert(entry.value or b"")
+        text = "all is well" if entry.value == target.value else alert.text
+        value = encode_alert(msgspec.structs.replace(alert, text=text, chain=anew.get(alert.chain, alert.chain)))
+        anew[chain_hash(entry.value or b"")] = chain_hash(value)
+        alerts.append(entry._replace(value=value))
+    assert device in {fault.device for fault in audit(alerts, intact().commands, intact().seals, ward().keys)}
 
 
 @pytest.mark.campaign
