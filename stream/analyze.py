@@ -24,7 +24,8 @@ from ecg.frontend import Analysis
 from ecg.lead import of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
-from stream.pipeline import Pipeline, Predict, Record
+from stream.batch import Record
+from stream.pipeline import Pipeline, Predict
 
 EPOCH_NS = 946_684_800_000_000_000
 """Device time of a recording's first sample where nobody says otherwise: 2000-01-01, since most have no date."""

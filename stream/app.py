@@ -22,10 +22,10 @@ from faust.types import TP
 from faust.types.auth import CredentialsT
 
 from stream import topics
+from stream.batch import Record
 from stream.health import Health
 from stream.inforce import Nets, WeightsError
 from stream.kafka import Kafka, kafka_of, producing
-from stream.pipeline import Record
 from stream.process import configure_logs, new_event_loop
 from stream.settings import Settings
 from stream.signing import signer_of

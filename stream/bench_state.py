@@ -21,6 +21,7 @@ from ecg.clinical import Settings as Clinical
 from ecg.frame import Frame, Setup, Tick, encode
 from simulators.fleet import bedsides, merged
 from stream import topics
+from stream.batch import Record
 from stream.bed import SNAPSHOT_EVERY_NS
 from stream.bench import FRAME_S, hearts
 from stream.client import put_weights
@@ -29,7 +30,7 @@ from stream.health import Health
 from stream.inforce import Nets, load_in_force
 from stream.kafka import Kafka, Send, durable, producing
 from stream.nets import load_net, read_weights
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.placement import partition_of
 from stream.settings import Settings
 from stream.snapshot import PARTITION_KEY

@@ -25,10 +25,11 @@ from stream.audit.compare import head_of
 from stream.audit.log import Log, as_record
 from stream.audit.places import alerts_since, rows_before, seal_before
 from stream.audit.replay import Wanted, stretches_of
+from stream.batch import Record
 from stream.export_log import CHECKPOINT, LOG, WEIGHTS, Checkpoint, Header, LogWriter
 from stream.exported import Derived, derive
 from stream.intake import passed_over, tag_of
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.recording import record_name
 from stream.version import VERSION
 

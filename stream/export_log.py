@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stream.pipeline import Record
+from stream.batch import Record
 
 MAGIC = b"vigil log 1\n"
 LOG, CHECKPOINT, WEIGHTS = ".log", ".checkpoint", ".safetensors"

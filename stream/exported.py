@@ -18,9 +18,10 @@ from ecg.frame import Frame, FrameError, decode
 from ecg.frontend import Analysis
 from ecg.record import write_annotations
 from ecg.resample import ANALYSIS_HZ
+from stream.batch import Record
 from stream.export_log import CHECKPOINT, WEIGHTS, Header, read_checkpoint, read_header, read_log
 from stream.nets import load_net
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.recording import Recorder
 from stream.snapshot import Kept
 from stream.snapshot import decode as decode_row

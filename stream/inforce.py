@@ -16,10 +16,11 @@ import structlog
 from aiokafka import TopicPartition
 
 from stream import topics
+from stream.batch import Record
 from stream.kafka import Kafka, read_to_end, reading
 from stream.nets import UnknownWeightsError, load_net
 from stream.newest import newest_rows
-from stream.pipeline import Pipeline, Predict, Record
+from stream.pipeline import Pipeline, Predict
 from stream.snapshot import PARTITION_KEY, SchemaError
 
 AHEAD = 20_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,13 @@ from ecg.frame import MAX_BYTES, Command, Frame, FrameError, Setup, Signed, Tick
 from stream.signing import opened
 
 UNCONFIGURED = Setup(who="vigil", why="no setup in the log yet", issued_ns=0, settings=Settings(), unsigned=True)
+
+
+class Refused(NamedTuple):
+    """An input that could not be accepted: whose it was by its key, and whether the device itself sent it."""
+
+    device: str
+    frame: bool
 
 
 class _Tag(msgspec.Struct):

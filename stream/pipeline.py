@@ -21,10 +21,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +33,11 @@ from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 from stream import seal, snapshot
 from stream.anew import Anew
+from stream.batch import Out, Record
 from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
 from stream.bed_state import MANY_RUNS, Arrival, Heard, Lost, Order, Time, merged
-from stream.intake import UNCONFIGURED, admissible, passed_over, tag_of
+from stream.intake import UNCONFIGURED, Refused, admissible, passed_over, tag_of
+from stream.partition import Minute, Partition, Work
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, Kept
 from stream.version import VERSION
@@ -56,99 +55,6 @@ FAILING_LEAST = 3
 Windowed = tuple[NDArray[np.float32], tuple[str, ...]]
 Predict = Callable[[Sequence[Windowed]], list[dict[str, float]]]
 """Gives each window, float32 (n_leads, 2500) with its lead names, the probability of each class."""
-
-
-class Record(NamedTuple):
-    """One record of the input topic."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes
-    append_ns: int = 0
-    """When the broker took it; only ticks are judged by it."""
-
-
-@dataclass
-class Out:
-    """What a batch gave, in the order in which it is to be published: alerts and seals first, then the rest.
-
-    `alerts` and `vitals` are (key, value), `seals` (partition, body), `snapshots` and `checkpoints` (partition, key,
-    value), a snapshot without a value the tombstone of a device that is forgotten; `dead` the records that could not be
-    accepted with the reason; `stopped` the partitions of which nothing more must be taken, since too many of their
-    devices fail. `frames` and `windows` count what was taken and what the network saw, `withheld` what a quarantine
-    kept from the dead letters, by partition.
-    """
-
-    alerts: list[tuple[bytes, bytes]] = field(default_factory=list)
-    vitals: list[tuple[bytes, bytes]] = field(default_factory=list)
-    seals: list[tuple[int, bytes]] = field(default_factory=list)
-    snapshots: list[tuple[int, bytes, bytes | None]] = field(default_factory=list)
-    checkpoints: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    dead: list[tuple[Record, str]] = field(default_factory=list)
-    stopped: set[int] = field(default_factory=set)
-    frames: int = 0
-    windows: int = 0
-    withheld: dict[int, int] = field(default_factory=dict)
-
-
-class _Partition(msgspec.Struct, array_like=True):
-    """What all devices of a partition share, and how far it was read.
-
-    `seals` counts those that were given, of which the last was at `sealed_ns` of the ward's time and has the hash
-    `sealed`; `strangers` the inputs in a row that could not be accepted, by the key of devices that are not known.
-    """
-
-    covers: int = -1
-    clock: WardClock = msgspec.field(default_factory=WardClock)
-    setup: Setup = UNCONFIGURED
-    seals: int = 0
-    sealed_ns: int = 0
-    sealed: str = ""
-    strangers: dict[str, int] = {}
-    checkpoint_slot: int = -1
-
-    def sealed_up_to(self, sealed: bytes | None) -> _Partition:
-        """Return this as of after a seal, the last one that was published, if any."""
-        if sealed is not None and (last := seal.decode(sealed)).n >= self.seals:
-            self.seals, self.sealed_ns, self.sealed = last.n + 1, last.time_ns, seal.seal_hash(sealed)
-        return self
-
-
-class _Refused(NamedTuple):
-    """An input that could not be accepted: whose it was by its key, and whether the device itself sent it."""
-
-    device: str
-    frame: bool
-
-
-class _Minute(NamedTuple):
-    """The first tick of a minute of the ward's time."""
-
-    partition: int
-    offset: int
-    time_ns: int
-
-
-class _Work:
-    """What one device has yet to go through in this batch."""
-
-    def __init__(self) -> None:
-        self.heard: list[Heard] = []
-
-    def next_round(self) -> list[Heard]:
-        """Take entries up to the next one before which all others must be done: a restart, or a setup after samples."""
-        stop = next((at for at in range(1, len(self.heard)) if self._parts(at)), len(self.heard))
-        taken, self.heard = self.heard[:stop], self.heard[stop:]
-        return taken
-
-    def _parts(self, at: int) -> bool:
-        what = self.heard[at].what
-        return (isinstance(what, Piece) and what.new) or (isinstance(what, Setup) and _has_piece(self.heard[:at]))
-
-
-def _has_piece(heard: Sequence[Heard]) -> bool:
-    return any(isinstance(h.what, Piece) for h in heard)
 
 
 class Pipeline:
@@ -177,8 +83,8 @@ class Pipeline:
         self._face: Callable[[Setup], Setup] | None = None
         self._front = FrontEnd()
         self._beds: dict[tuple[int, str], Bed] = {}
-        self._partitions: dict[int, _Partition] = {}
-        self._again: dict[int, _Partition] = {}
+        self._partitions: dict[int, Partition] = {}
+        self._again: dict[int, Partition] = {}
         self._written: dict[int, tuple[int, Setup]] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
         self._anew: dict[int, Anew] = {}
@@ -222,7 +128,7 @@ class Pipeline:
         self.drop([partition])
         if PARTITION_KEY not in snapshots:
             return None
-        shared = snapshot.decode(row := snapshots[PARTITION_KEY], _Partition)
+        shared = snapshot.decode(row := snapshots[PARTITION_KEY], Partition)
         self._partitions[partition] = shared.sealed_up_to(sealed)
         self._written[partition] = (shared.clock.now_ns, shared.setup)
         turn = {device.encode(): n for n, device in enumerate(snapshot.head(row).devices)}  # as they were first heard
@@ -232,7 +138,7 @@ class Pipeline:
         if lowest is None or lowest.state.covers >= shared.covers:
             return 1 + shared.covers
         state = lowest.state  # its clock and setup are those that all had at its offset
-        self._again[partition] = _Partition(state.covers, state.clock.copy(), lowest.setup)
+        self._again[partition] = Partition(state.covers, state.clock.copy(), lowest.setup)
         return 1 + state.covers
 
     def _restore_bed(self, partition: int, value: bytes) -> Bed:
@@ -260,7 +166,7 @@ class Pipeline:
         beginning, and the first batch gives a snapshot of every device, and tombstones of those that are gone.
         """
         self.drop([partition])
-        self._partitions[partition] = _Partition().sealed_up_to(sealed)
+        self._partitions[partition] = Partition().sealed_up_to(sealed)
         heads = {key: snapshot.head_or_none(value) for key, value in snapshots.items()}
         self._anew[partition] = Anew(first, heads)
 
@@ -294,12 +200,12 @@ class Pipeline:
                     setups += [entry] if isinstance(entry, Setup) else []
         return {sha for setup in setups if (sha := setup.weights.get("net")) is not None} - set(self._nets)
 
-    def _sort_out(self, records: deque[Record], out: Out) -> tuple[dict[Bed, _Work], _Minute | None]:
+    def _sort_out(self, records: deque[Record], out: Out) -> tuple[dict[Bed, Work], Minute | None]:
         """Decode records and give each device its entries, in the order of the log; stop after a new minute's tick."""
-        work: dict[Bed, _Work] = {}
+        work: dict[Bed, Work] = {}
         while records:
             record = records.popleft()
-            shared = self._partitions.setdefault(record.partition, _Partition())
+            shared = self._partitions.setdefault(record.partition, Partition())
             at = self._again.get(record.partition, shared)
             if 0 <= at.covers < record.offset - 1:
                 self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
@@ -320,10 +226,10 @@ class Pipeline:
             if at is not shared and at.covers >= shared.covers:
                 del self._again[record.partition]
             if before_ns and before_ns // seal.SEAL_EVERY_NS != at.clock.now_ns // seal.SEAL_EVERY_NS:
-                return work, _Minute(record.partition, record.offset, at.clock.now_ns)
+                return work, Minute(record.partition, record.offset, at.clock.now_ns)
         return work, None
 
-    def _decode(self, record: Record, at: _Partition, out: Out) -> Frame | Tick | Command | Setup | _Refused:
+    def _decode(self, record: Record, at: Partition, out: Out) -> Frame | Tick | Command | Setup | Refused:
         """Return the entry, or whose input could not be accepted; `at` is the partition as of this record."""
         frame = True
         try:
@@ -342,12 +248,12 @@ class Pipeline:
                 out.dead.append((record, str(error)))
             else:
                 out.withheld[record.partition] = out.withheld.get(record.partition, 0) + 1
-            return _Refused(device, frame)
+            return Refused(device, frame)
         if at.strangers and isinstance(entry, Frame | Command):
             at.strangers.pop(entry.device, None)
         return entry
 
-    def _is_letter(self, record: Record, device: str, at: _Partition) -> bool:
+    def _is_letter(self, record: Record, device: str, at: Partition) -> bool:
         """Count what cannot be accepted in a row, and say whether it goes to the dead letters: not all of it does."""
         bed = self._beds.get((record.partition, device))
         if bed is not None:
@@ -360,7 +266,7 @@ class Pipeline:
             count = at.strangers[device] = at.strangers.get(device, 0) + 1
         return count <= BAD_FRAMES or count % QUARANTINED_EVERY == 0
 
-    def _share(self, record: Record, entry: Tick | Setup, work: dict[Bed, _Work]) -> None:
+    def _share(self, record: Record, entry: Tick | Setup, work: dict[Bed, Work]) -> None:
         """Take what concerns a whole partition, and hand it to each of its devices."""
         shared, again = self._partitions[record.partition], self._again.get(record.partition)
         states = [] if again is None else [again]
@@ -373,10 +279,10 @@ class Pipeline:
                 state.setup = entry
         self._tell_all(record, entry, work)
 
-    def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: dict[Bed, _Work]) -> None:
+    def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: dict[Bed, Work]) -> None:
         for (partition, _), bed in self._beds.items():
             if partition == record.partition and record.offset > bed.state.covers:
-                heard = work.setdefault(bed, _Work()).heard
+                heard = work.setdefault(bed, Work()).heard
                 heard.extend(self._told(record, bed, entry))
 
     def _told(self, record: Record, bed: Bed, entry: Tick | Setup | Lost) -> list[Heard]:
@@ -391,12 +297,12 @@ class Pipeline:
         return [*(Heard(offset, piece) for piece in waited), Heard(offset, Time(now_ns, sealing))]
 
     def _hear(
-        self, record: Record, at: _Partition, entry: Frame | Command | _Refused, work: dict[Bed, _Work], out: Out
+        self, record: Record, at: Partition, entry: Frame | Command | Refused, work: dict[Bed, Work], out: Out
     ) -> None:
         """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
         bed = self._beds.get((record.partition, entry.device))
         if bed is None:
-            if isinstance(entry, _Refused):
+            if isinstance(entry, Refused):
                 return
             bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
             self._beds[record.partition, entry.device] = bed
@@ -405,11 +311,11 @@ class Pipeline:
                 self._anew[record.partition].begin(bed)
         if record.offset <= bed.state.covers:
             return
-        if isinstance(entry, _Refused):
+        if isinstance(entry, Refused):
             if entry.frame:
-                work.setdefault(bed, _Work()).heard.append(Heard(record.offset, Arrival.BAD))
+                work.setdefault(bed, Work()).heard.append(Heard(record.offset, Arrival.BAD))
             return
-        heard = work.setdefault(bed, _Work()).heard
+        heard = work.setdefault(bed, Work()).heard
         if isinstance(entry, Command):
             heard.append(Heard(record.offset, Order(entry, record.value)))
             return
@@ -422,7 +328,7 @@ class Pipeline:
             heard.append(Heard(record.offset, Arrival.GOOD))
         heard.extend(Heard(record.offset, piece) for piece in pieces)
 
-    def _seal(self, minute: _Minute, out: Out) -> None:
+    def _seal(self, minute: Minute, out: Out) -> None:
         """Seal the chains of a partition, and forget the devices that are gone; a seal is given once."""
         shared, heads = self._partitions[minute.partition], {}
         for (partition, device), bed in list(self._beds.items()):
@@ -448,7 +354,7 @@ class Pipeline:
         sending = sum(bed.sends or bed.fails for bed in beds) + sum(bool(name) for name in strangers)
         return failing >= FAILING_LEAST and 2 * failing >= sending
 
-    def _round(self, work: dict[Bed, _Work], out: Out) -> list[tuple[int, int, int, bytes, bytes]]:
+    def _round(self, work: dict[Bed, Work], out: Out) -> list[tuple[int, int, int, bytes, bytes]]:
         """Take every device up to its next restart: the arrays of all together, then each in order."""
         turns = [(bed, todo.next_round()) for bed, todo in work.items()]
         chunks, ends = self._chunks(turns)

@@ -12,7 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-DECIDES = ("anew", "bed", "bed_state", "intake", "pipeline", "placement", "seal", "signing", "snapshot", "version")
+DECIDES = (
+    "anew",
+    "batch",
+    "bed",
+    "bed_state",
+    "intake",
+    "partition",
+    "pipeline",
+    "placement",
+    "seal",
+    "signing",
+    "snapshot",
+    "version",
+)
 """Modules of this package that can change an alert, beside all of `ecg` and `model`."""
 _INSTRUCTIONS = ("AVX512F", "AVX2", "AVX", "SSE42", "ASIMD")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 
 from ecg.alert import decode_alert
+from stream.batch import Out, Record
 from stream.health import Health
-from stream.pipeline import Out, Record
 
 LATE_S = 10.0
 """A worker is not ready while it has more to take, and the newest that it took was appended so long ago."""

@@ -19,11 +19,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ecg.frame import Signed, encode
 from stream import topics
+from stream.batch import Out, Record
 from stream.health import Health
 from stream.inforce import Nets, load_in_force
 from stream.kafka import Kafka, Send, durable, reading
 from stream.newest import last_values, newest_rows
-from stream.pipeline import Out, Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.pulse import Pulse
 from stream.signing import Signer
 from stream.snapshot import SchemaError

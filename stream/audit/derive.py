@@ -15,7 +15,8 @@ from stream import seal, snapshot, topics
 from stream.audit.log import Log, as_record, opened
 from stream.audit.nets import Nets
 from stream.audit.places import Shared, rows_before, seal_before
-from stream.pipeline import Out, Pipeline, Record
+from stream.batch import Out, Record
+from stream.pipeline import Pipeline
 from stream.snapshot import PARTITION_KEY
 
 Start = Literal["checkpoint", "first"]

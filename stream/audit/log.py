@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 
 from ecg.frame import FrameError, Input, Signed, decode
 from stream import topics
+from stream.batch import Record
 from stream.kafka import Kafka, reading
-from stream.pipeline import Record
 
 BATCH = 4000
 """Most records that are read together."""

@@ -18,10 +18,11 @@ from ecg.condition import LETHAL
 from stream import topics
 from stream.audit.chains import audit_log, told
 from stream.audit.log import KafkaLog
+from stream.batch import Record
 from stream.client import read_wards
 from stream.kafka import Kafka, read_to_end, reading
 from stream.nets import load_nets
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.store import connect, stream_key
 
 CUT = 997

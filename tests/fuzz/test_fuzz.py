@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ecg.alert import decode_alert
 from ecg.clinical import Settings
 from ecg.frame import Frame, FrameError, Lead, Setup, Tick, check_input, decode, encode
-from stream.pipeline import Pipeline, Record
+from stream.batch import Record
+from stream.pipeline import Pipeline
 from tests.fuzz.codec import codec
 from tests.fuzz.mutants import T0_NS, WILD, frame, good
 from tests.fuzz.whole import MOST_SNAPSHOT, SCRIPTS, nonsense, through, whole

@@ -16,7 +16,8 @@ from ecg.clinical import Settings
 from ecg.frame import Admit, Command, PublicKey, Setup, Tick, encode
 from simulators.bedside import Framer
 from simulators.heart import Heart
-from stream.pipeline import Pipeline, Record
+from stream.batch import Record
+from stream.pipeline import Pipeline
 from stream.signing import Signer
 from tests.fuzz.mutants import T0_NS, frame, good, mutated
 

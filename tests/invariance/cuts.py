@@ -14,7 +14,8 @@ from ecg.clinical import Settings
 from ecg.frame import Admit, Command, Setup, Tick, encode
 from simulators.bedside import Bedside
 from simulators.source import Source
-from stream.pipeline import Pipeline, Predict, Record
+from stream.batch import Record
+from stream.pipeline import Pipeline, Predict
 from stream.placement import partition_of
 
 T0_NS = 1_800_000_000_000_000_000

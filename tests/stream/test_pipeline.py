@@ -29,7 +29,8 @@ from simulators.bedside import Bedside
 from simulators.fleet import merged
 from simulators.heart import Heart
 from simulators.source import Source
-from stream.pipeline import Pipeline, Record
+from stream.batch import Record
+from stream.pipeline import Pipeline
 from stream.placement import partition_of
 
 T0_NS = 1_700_000_000_000_000_000

@@ -13,7 +13,8 @@ from ecg.clinical import Settings
 from ecg.frame import Admit, Command, Input, Setup, Tick, encode
 from simulators.bedside import Framer
 from simulators.heart import Heart
-from stream.pipeline import Out, Pipeline, Record
+from stream.batch import Out, Record
+from stream.pipeline import Pipeline
 
 T0_NS = 1_800_000_000_000_000_000
 SECOND_NS = 1_000_000_000

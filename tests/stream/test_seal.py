@@ -15,8 +15,9 @@ from ecg.frame import Action, Admit, Command, Discharge, Pause, Setup, Tick, enc
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import seal
+from stream.batch import Out, Record
 from stream.bed import BAD_FRAMES
-from stream.pipeline import QUARANTINED_EVERY, Out, Pipeline, Record
+from stream.pipeline import QUARANTINED_EVERY, Pipeline
 
 T0_NS = 1_800_000_000_000_000_000  # a whole minute
 SECOND_NS = 10**9

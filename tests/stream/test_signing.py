@@ -24,8 +24,9 @@ from ecg.frame import (
     decode,
     encode,
 )
+from stream.batch import Out, Record
 from stream.intake import UNCONFIGURED
-from stream.pipeline import Out, Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.signing import Signer, encode_as, opened, signer_of
 
 T0_NS = 1_700_000_000_000_000_000

@@ -19,8 +19,9 @@ from ecg.timeline import HELD_NS
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import snapshot
+from stream.batch import Out, Record
 from stream.bed_state import merged
-from stream.pipeline import Out, Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.signing import key_id
 from stream.snapshot import PARTITION_KEY, SCHEMA, SchemaError
 from stream.version import VERSION

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from stream.batch import Out, Record
 from stream.health import Health
-from stream.pipeline import Out, Record
 from stream.watch import LATE_S, Watch
 
 

@@ -28,7 +28,8 @@ from simulators.heart import Heart
 from simulators.schedule import Segment
 from stream import topics
 from stream.audit.log import Entry, MemoryLog
-from stream.pipeline import Out, Pipeline, Predict, Record
+from stream.batch import Out, Record
+from stream.pipeline import Pipeline, Predict
 from stream.placement import partition_of
 from stream.signing import Signer, encode_as
 

@@ -17,11 +17,11 @@ from ecg.frame import Frame, Setup, Tick, encode
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import snapshot, topics
+from stream.batch import Record
 from stream.embedded import Services
 from stream.health import Health
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.newest import RECORDS, newest_rows
-from stream.pipeline import Record
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, SCHEMA
 from stream.worker import Worker

@@ -29,12 +29,13 @@ from simulators.heart import Heart
 from simulators.schedule import Segment
 from stream import topics
 from stream.analyze import analyze, frames
+from stream.batch import Record
 from stream.child import free_port
 from stream.client import Outcome, ask, put_weights, read_alerts, read_beds, send_command, send_setup
 from stream.embedded import Services
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.nets import load_nets, read_weights
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.processes import Process
 from stream.store import connect
 
