@@ -117,6 +117,8 @@ async def unreached(kafka: Kafka) -> ConnectionError:
             connection = await create_conn(host, port, request_timeout_ms=PROBE_MS, **options)
         except (OSError, KafkaError, TimeoutError) as error:
             why = _why(error, kafka) or why
+            if isinstance(error, KafkaConnectionError) and "ssl_context" in kafka and tls.fault(error) is None:
+                why = await tls.heard(host, port, kafka["ssl_context"]) or why
         else:
             if (closed := connection.close()) is not None:
                 await asyncio.wait([closed], timeout=1.0)

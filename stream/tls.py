@@ -88,17 +88,24 @@ async def why_not(url: str, error: Exception) -> str:
     files = dict(parse_qsl(at.query))
     paths = (files.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))
     made = context(*(Path(name) if name else None for name in paths))
+    return await heard(at.hostname or "", at.port or 6379, made) or "does not answer"
+
+
+async def heard(host: str, port: int, made: ssl.SSLContext) -> str | None:
+    """Return what a server says of our certificate; None where it says nothing.
+
+    Nothing is sent to it: what it has not read when it hangs up takes its last words with it.
+    """
     try:
         async with asyncio.timeout(PROBE_S):
-            reader, writer = await asyncio.open_connection(at.hostname, at.port or 6379, ssl=made)
+            reader, writer = await asyncio.open_connection(host, port, ssl=made)
             try:
-                writer.write(b"PING\r\n")
                 await reader.read(1)
             finally:
                 writer.close()
     except (OSError, TimeoutError) as failed:
-        return fault(failed) or "does not answer"
-    return "does not answer"
+        return fault(failed)
+    return None
 
 
 def guard(redis: Redis) -> Redis:
