@@ -223,7 +223,9 @@ def test_a_size_that_is_only_claimed_allocates_nothing(field: str, claim: bytes)
     text = [bytes([0xA0 | len(word)]) + word for word in (b"type", b"frame", field.encode())]
     value = b"\x8a" + b"".join(text) + claim
     tracemalloc.start()
-    with pytest.raises(FrameError, match="record must be a MessagePack map of type frame, tick, command, setup or signed"):
+    with pytest.raises(
+        FrameError, match="record must be a MessagePack map of type frame, tick, command, setup or signed"
+    ):
         decode(value)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
