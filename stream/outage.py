@@ -35,14 +35,12 @@ class Outage:
     def __init__(self, health: Health) -> None:
         self._health = health
         self._asked: dict[object, float] = {}
-        self._answered_s = float("-inf")
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds Redis has been asked and has not answered anything; 0 where nothing is asked."""
-        if not self._asked:
-            return 0.0
-        return asyncio.get_running_loop().time() - max(self._answered_s, min(self._asked.values()))
+        """For how many seconds some call has waited for Redis to carry it out; 0 where nothing is asked."""
+        now_s = asyncio.get_running_loop().time()
+        return now_s - min(self._asked.values(), default=now_s)
 
     async def until_there(self, call: Callable[..., Awaitable[Answer]], *arguments: Any) -> Answer:
         """Make a call again and again while Redis is not there.
@@ -57,7 +55,7 @@ class Outage:
         try:
             while True:
                 try:
-                    given = await call(*arguments)
+                    return await call(*arguments)
                 except NoPermissionError as error:
                     raise ConnectionError(f"redis does not allow this user to write: {error}") from None
                 except REFUSALS as error:
@@ -67,9 +65,6 @@ class Outage:
                 except RedisError as error:
                     self._health.not_ready("redis")
                     log.warning("redis_not_there", error=type(error).__name__, again_in_s=wait_s)
-                else:
-                    self._answered_s = loop.time()
-                    return given
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_S)
         finally:

@@ -34,8 +34,8 @@ BATCH = 1000
 """Most alerts that are taken at once."""
 IDLE_MS = 1000
 """How long to wait for alerts before the positions are compared without any."""
-STORE_DOWN_S = 5.0
-"""Without an answer of Redis for this long, an alarm says so."""
+STORE_DOWN_S, BACK_S = 5.0, 1.0
+"""Once a call has waited for Redis for so long, an alarm says so; once all that wait began so lately, it is over."""
 QUIET_S = 600.0
 """A conflict or a fork is over once there was none for this long."""
 LATE_S = 10.0
@@ -228,7 +228,7 @@ class Publisher:
                 trace = "Redis has not answered; alerts wait in Kafka"
                 self._raise(Finding("store_down", time.time_ns(), silent_s, STORE_DOWN_S, "s", trace))
             elif self._settled:
-                over = ["store_down"] if silent_s == 0.0 else []
+                over = ["store_down"] if silent_s < BACK_S else []
                 open_ = self._alarms.open - {"store_down"}
                 over += [c for c in open_ if now_s > self._quiet_at.setdefault(c, now_s + QUIET_S)]
                 for condition in over:
