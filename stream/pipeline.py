@@ -448,13 +448,13 @@ class Pipeline:
         self._forgotten.clear()
 
     def _snapshots_of(self, partition: int, end: int, anew: Anew | None, out: Out) -> None:
-        """Add those of one partition: of all devices, due or not, where it was derived `anew`."""
+        """Add those of one partition: of all devices, due or not, and as checkpoints, where it was derived `anew`."""
         shared, devices = self._partitions[partition], []
         for bed in self._beds_of(partition):
             devices.append(bed.device)
             bed.state.covers = max(bed.state.covers, end)
-            due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due()
-            if due or checkpoint_due or anew is not None:
+            due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due() or anew is not None
+            if due or checkpoint_due:
                 kept = self._snapshot_of(bed)
                 out.snapshots.append((partition, bed.device.encode(), kept))
                 if checkpoint_due:
@@ -464,7 +464,7 @@ class Pipeline:
         if anew is not None or self._written.get(partition) != (shared.clock.now_ns, shared.setup):
             self._written[partition] = (shared.clock.now_ns, shared.setup)
             slot = shared.clock.now_ns // CHECKPOINT_EVERY_NS
-            due, shared.checkpoint_slot = slot != shared.checkpoint_slot, slot
+            due, shared.checkpoint_slot = slot != shared.checkpoint_slot or anew is not None, slot
             kept = snapshot.encode(shared, shared.covers, devices=devices)
             out.snapshots.append((partition, PARTITION_KEY, kept))
             if due:

@@ -141,8 +141,8 @@ class _Rows:
         return PARTITION_KEY in self._newest and self._known() <= self._newest.keys()
 
     def rows(self) -> dict[bytes, bytes]:
-        """Return the rows, but for those of devices that were forgotten before the partition's own."""
-        if PARTITION_KEY not in self._newest:
+        """Return the rows, but for those of devices that were forgotten before the partition's own; none if not all."""
+        if not self.are_all():
             return {}
         known, (shared, _) = self._known(), self._newest[PARTITION_KEY]
         return {

@@ -258,6 +258,22 @@ def test_checkpoints_before_an_offset_cover_nothing_from_it_on(ward: WardLog) ->
     assert asyncio.run(rows_before(ward.log, partition_of("flat"), 1)) == {}
 
 
+def test_checkpoints_of_another_schema_are_passed_over(ward: WardLog) -> None:
+    def as_of_another(its: Topics) -> None:
+        for partition, entries in its[topics.CHECKPOINTS].items():
+            its[topics.CHECKPOINTS][partition] = [
+                entry if entry.key == PARTITION_KEY else entry._replace(value=b"\x98\x7f" + (entry.value or b"")[2:])
+                for entry in entries
+            ]
+
+    log = tampered(ward, as_of_another)
+    offset = asyncio.run(place(log, partition_of("flat"), T0_NS + 175 * SECOND_NS))
+    assert asyncio.run(rows_before(ward.log, partition_of("flat"), offset))
+    assert asyncio.run(rows_before(log, partition_of("flat"), offset)) == {}
+    report = replayed(log, from_ns=FROM_NS)
+    assert report.identical, told(report)
+
+
 def test_one_alert_is_verified_alone_by_id_entry_or_offset(ward: WardLog) -> None:
     at = alerts_of(ward.topics, "flat")[2]
     wanted = ward.topics[topics.ALERTS][0][at]

@@ -179,6 +179,7 @@ def test_derived_anew_a_partition_gives_again_nothing_that_was_given(batch: int)
     assert not any(out.vitals for out in outs[: cut // batch])
     assert [key for _, key, _ in first.snapshots] == [b"flat", b"vt", b"vf", b"left", PARTITION_KEY]
     assert {key for _, key, value in first.snapshots if value is None} == {b"left"}
+    assert first.checkpoints == [row for row in first.snapshots if row[2] is not None]
     one.feed(log()[cut:])
     assert two.snapshot(0) == one.snapshot(0)
 
