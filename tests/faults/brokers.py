@@ -17,9 +17,9 @@ from unittest import mock
 from aiokafka import TopicPartition
 
 from stream.placement import partition_of
-from stream.topics import TOPICS, partitions_of
+from stream.topics import ALERTS, TOPICS, partitions_of
 
-QUICK_S, SLOW_S, SLOW = 0.005, 0.5, 0.05
+QUICK_S, SLOW_S, SLOW = 0.005, 0.5, 0.2
 """How long a record is on its way, mostly and now and then; what goes to another partition may overtake it."""
 
 
@@ -43,13 +43,14 @@ class Host:
     alive, running : bool
         False when it was killed; False while it is stopped.
     on : callable or None
-        Is told what the host is about to do ("send ecg.alerts.v1", "stored ecg.state.v1", "take", "acknowledge").
+        Is told what the host is about to do ("send ecg.alerts.v1", "stored ecg.state.v1", "acknowledge").
     """
 
     def __init__(self, name: str, brokers: Brokers, draw: random.Random) -> None:
         self.name, self.brokers, self.draw = name, brokers, draw
         self.alive = True
         self.on: Callable[[str], None] | None = None
+        self._alerting = False
         self._stopped_s: float | None = None
         self._going = asyncio.Event()
         self._going.set()
@@ -92,8 +93,11 @@ class Host:
             raise asyncio.CancelledError(f"{self.name} is dead")
 
     def about(self, what: str) -> None:
-        if self.on is not None and self.alive:
-            self.on(what)
+        """Say what is about to be done, and once more where alerts of the same batch came before."""
+        self._alerting = what == f"send {ALERTS}" or (self._alerting and what != "acknowledge")
+        for each in (what, f"{what} behind alerts") if self._alerting else (what,):
+            if self.on is not None and self.alive:
+                self.on(each)
 
     def send(self, topic: str, partition: int, record: tuple[Any, ...]) -> asyncio.Future[Entry]:
         """Put a record on its way; records to one partition arrive in order."""

@@ -8,8 +8,9 @@ from typing import Any
 from unittest import mock
 
 from stream import topics
+from stream.batch import Out, Record
 from stream.kafka import durable
-from stream.pipeline import PARTITION_KEY, Out, Pipeline, Record
+from stream.pipeline import PARTITION_KEY, Pipeline
 from stream.store import Store
 
 Broken = Callable[[], AbstractContextManager[Any]]

@@ -23,7 +23,8 @@ def disturb(world: World, draw: random.Random) -> None:
 
 def _strike_worker(world: World, draw: random.Random) -> None:
     blow: Blow = draw.choice(("kill", "kill", "stop", "stop", "terminate"))
-    at = draw.choice(("", *MOMENTS, *MOMENTS))
+    behind = [moment for moment in MOMENTS if moment.endswith("behind alerts")]
+    at = draw.choice(("", *MOMENTS, *behind, *behind))
     for_s = draw.choice((0.5, 3.0, 9.0, 15.0))
     world.strike(draw.choice(world.workers), blow, at, draw.choice((1, 1, 2, 3)), for_s)
 

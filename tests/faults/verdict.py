@@ -12,8 +12,9 @@ import msgspec
 from ecg.alert import Alert, chain_command, chain_hash, decode_alert
 from ecg.frame import SERVICE, Command, FrameError, Signed, decode
 from stream import seal, topics
+from stream.batch import Record
 from stream.keys import split_field
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
 from stream.store import RISK_LEVEL
 from tests.faults.world import World
 

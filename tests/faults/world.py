@@ -28,6 +28,8 @@ MOMENTS = (
     f"stored {topics.ALERTS}",
     f"send {topics.STATE}",
     f"stored {topics.STATE}",
+    f"send {topics.STATE} behind alerts",
+    f"stored {topics.STATE} behind alerts",
     f"stored {topics.VITALS}",
     "acknowledge",
 )
@@ -84,6 +86,8 @@ class World:
         for module in ("publish", "publish_vitals", "watch", "worker"):
             self._within.enter_context(mock.patch(f"stream.{module}.time", clock, create=True))
         self._within.enter_context(mock.patch("stream.newest.RECORDS", self.draw.choice((1, 5, 20, 256))))
+        every_ns = self.draw.choice((1, 5)) * 1_000_000_000
+        self._within.enter_context(mock.patch("stream.bed.SNAPSHOT_EVERY_NS", every_ns))
         asyncio.set_event_loop(self.loop)
         self._do(self._begin)
         return self
