@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from stream import topics
@@ -26,6 +25,7 @@ from stream.kafka import Kafka
 from stream.placement import partition_of
 from stream.processes import Process
 from stream.store import connect
+from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 BEDS = 8
@@ -87,16 +87,7 @@ class Ward:
 
 async def clear(kafka: Kafka, url: str) -> None:
     """Leave nothing of other tests."""
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    try:
-        if there := sorted(set(await admin.list_topics()) & topics.TOPICS.keys()):
-            await admin.delete_topics(there)
-        while set(await admin.list_topics()) & topics.TOPICS.keys():
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
-    await topics.create(kafka)
+    await anew(kafka)
     async with connect(url) as redis:
         await redis.flushall()
 
