@@ -18,6 +18,7 @@ from stream.audit.replay import Wanted
 from stream.export import Exported, export
 from stream.export_log import find, read_header, read_log
 from stream.exported import derive
+from stream.nets import load_net, read_weights
 from stream.recording import Recorder
 from tests.stream.ward_log import SECOND_NS, T0_NS, WardLog, place, written
 
@@ -61,6 +62,18 @@ def test_an_export_from_a_checkpoint_in_the_middle_gives_them_too(device: str, t
     assert derive(find(tmp_path)).alerts == expected
     assert done.identical
     assert expected
+
+
+def test_the_weights_that_a_setup_names_lie_beside_the_log_and_decide_again(tmp_path: Path) -> None:
+    data = read_weights("shipped")
+    sha256, net = load_net(data)
+    log = written(40, {sha256: net}, sha256)
+    log.put(topics.WEIGHTS, 0, sha256.encode(), data, T0_NS)
+    done = asyncio.run(export(log.log, Wanted("run"), tmp_path))
+    assert done.identical
+    assert (tmp_path / f"{sha256}.safetensors").read_bytes() == data
+    seen = [alert for alert in map(decode_alert, derive(find(tmp_path)).alerts) if alert.weights_sha256 == (sha256,)]
+    assert any(alert.evidence.probabilities for alert in seen)
 
 
 def test_the_log_of_an_export_holds_what_the_pipeline_takes_and_nothing_of_other_devices(tmp_path: Path) -> None:
