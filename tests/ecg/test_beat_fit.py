@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from test_beats import RATE, complexes, every, feed, noise
 
 from ecg import beat_class, beat_fit
 from ecg.beat_class import N_FEATURES, NORMAL, SINCE
@@ -15,6 +14,7 @@ from ecg.beat_state import Rules, first_state
 from ecg.beat_weights import Weights, in_force, weighing
 from ecg.beats import Beats
 from ecg.learned import patients
+from tests.ecg.test_beats import RATE, complexes, every, feed, noise
 
 
 def described(n: int, seed: int = 0) -> NDArray[np.float64]:
