@@ -39,6 +39,7 @@ from tests.campaign.verdict import blind, derived, log
 WARM_S, AFTER_S = 10.0, 12.0
 """Before the end of the worker, and after it; beds begin with up to a second of silence."""
 SETTLE_S = 5.0
+DEADLINE_S = 90.0
 FRAME_S = 0.5
 
 
@@ -90,11 +91,9 @@ async def _measured(
     at_ms = time.time_ns() // 1_000_000
     processes["worker-0"].send(how)
     await sending
-    await asyncio.sleep(SETTLE_S)
-    vitals = await log(kafka, topics.VITALS)
-    gaps = blind([record for record in vitals if record.timestamp > at_ms - 1000 * SETTLE_S], least=5)
-    first = _first_fresh_ms(vitals, at_ms)
-    moved = [device for device, gap_s in gaps.items() if gap_s == max(gaps.values()) or first[device] > at_ms + 1100]
+    vitals, first = await _taken_over(kafka, beds, at_ms)
+    gaps = blind([record for record in vitals if record.timestamp > at_ms - 1000 * SETTLE_S], least=2)
+    moved = [device for device, at in first.items() if at > at_ms + 1100]
     expected = await asyncio.to_thread(derived, await log(kafka, topics.INPUT))
     lethal = {id_ for id_, value in expected.items() if decode_alert(value).condition in LETHAL}
     logged = {decode_alert(record.value or b"").id for record in await log(kafka, topics.ALERTS)}
@@ -110,6 +109,24 @@ async def _measured(
         lethal=len(lethal),
         missed=len(lethal - logged),
     )
+
+
+async def _taken_over(kafka: Kafka, beds: int, at_ms: int) -> tuple[list[ConsumerRecord], dict[str, int]]:
+    """Wait until every bed has new vitals, and return all of them, and when the first new ones of each bed came.
+
+    Raises
+    ------
+    RuntimeError
+        If some bed has none within a minute and a half.
+    """
+    deadline, first = time.monotonic() + DEADLINE_S, dict[str, int]()
+    while time.monotonic() < deadline:
+        await asyncio.sleep(SETTLE_S)
+        vitals = await log(kafka, topics.VITALS)
+        first = _first_fresh_ms(vitals, at_ms)
+        if len(first) == beds:
+            return vitals, first
+    raise RuntimeError(f"only {len(first)} of {beds} beds had new vitals {DEADLINE_S:.0f} s after their devices ended")
 
 
 def _first_fresh_ms(vitals: list[ConsumerRecord], at_ms: int) -> dict[str, int]:
