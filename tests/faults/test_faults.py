@@ -9,7 +9,7 @@ from tests.faults.trial import trial, trials
 from tests.faults.verdict import judge
 from tests.faults.world import MOMENTS, World
 
-SEEDS = range(50)
+SEEDS = range(40)
 
 
 @pytest.mark.parametrize("first", SEEDS[::10])
@@ -23,14 +23,13 @@ def test_through_drawn_faults_nothing_is_lost_doubled_or_other_than_from_the_log
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("blow", ["kill", "stop"])
 def test_a_worker_struck_at_any_moment_of_a_batch_loses_and_doubles_nothing(moment: str, blow: str) -> None:
-    with World(seed=len(moment), devices=3) as world:
-        world.run(14.0)
-        for worker in world.workers:
-            world.strike(worker, "kill" if blow == "kill" else "stop", at=moment, for_s=9.0)
-        world.run(22.0)
+    with World(seed=len(moment), devices=4, partitions=1, workers=1) as world:
+        world.run(5.0)
+        world.strike(world.workers[0], "kill" if blow == "kill" else "stop", at=moment, for_s=9.0)
+        world.run(30.0)
         verdict = judge(world, world.settle())
         assert verdict.holds, verdict
-        assert blow == "stop" or any(worker.starts > 1 for worker in world.workers)
+        assert world.workers[0].starts > 1 or blow == "stop"
 
 
 def test_the_same_seed_gives_the_same_ward_to_the_byte() -> None:
