@@ -67,7 +67,7 @@ def signal(rate_hz: float, leads: int, seed: int) -> NDArray[np.float32]:
     if random.random() < 0.3:
         mv[:, : random.integers(1, mv.shape[1] // 2)] = np.nan
     mv[0, random.integers(mv.shape[1])] = 2e4
-    return mv
+    return mv.astype(np.float32)
 
 
 @settings(max_examples=60, deadline=None)

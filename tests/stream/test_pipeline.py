@@ -290,19 +290,20 @@ def test_after_a_kill_the_weights_of_beds_that_lag_behind_a_setup_are_asked_for(
     other = "cd" * 32
     log = entries(story)
     at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == 12)
-    change = ("", msgspec.structs.replace(SETUP, weights={"net": other}))
+    change = ("", msgspec.structs.replace(SETUP, issued_ns=T0_NS + 1, weights={"net": other}))
     log = records([*log[:at], change, *log[at:]])
     nets = {SHA: net, other: net}
     whole = [value for _, value in Pipeline(nets).feed(log).alerts]
     first = Pipeline(nets)
-    state = {key: value for _, key, value in first.feed(log[: at - 4]).snapshots}
-    state |= {key: value for _, key, value in first.feed(log[at - 4 : at + 2]).snapshots if key == b"*"}
+    state = {key: value for _, key, value in first.feed(log[: at - 4]).snapshots if value is not None}
+    state |= {key: value for _, key, value in first.feed(log[at - 4 : at + 2]).snapshots if value and key == b"*"}
     after = Pipeline(nets)
     resumed = after.restore(0, state) or 0
     assert after.missing_weights([]) == set()
     unloaded = Pipeline({other: net})
     unloaded.restore(0, state)
     assert unloaded.missing_weights([]) == {SHA}
+    assert decode_alert(whole[-1]).weights_sha256 == (other,)
     again = [value for _, value in after.feed(log[resumed:]).alerts]
     assert whole[-len(again) :] == again
 

@@ -81,7 +81,10 @@ class _Run:
         if snapshots:
             self.before = {partition: dict(rows) for partition, rows in self.durable.items()}
             for partition, key, value in out.snapshots:
-                self.durable[partition][key] = value
+                if value is None:
+                    self.durable[partition].pop(key, None)
+                else:
+                    self.durable[partition][key] = value
 
     def restart(self, *, zombie: bool) -> None:
         """Restore another worker; a zombie has written the snapshots of a moment ago over the newest ones."""
