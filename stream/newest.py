@@ -22,20 +22,29 @@ Rows = dict[bytes, bytes]
 
 
 async def newest_rows(reader: AIOKafkaConsumer, partitions: list[int]) -> dict[int, Rows]:
-    """Return the newest row of each key of some partitions of the state topic, without those of tombstones."""
+    """Return the newest row of each key of some partitions of the state topic, without those of tombstones.
+
+    A device that has a tombstone and is named by the newest row of what its partition shares keeps the row before it:
+    a worker that stood still has brought that row late, and what follows on it is derived again, the tombstone as well.
+    """
     parts = [TopicPartition(topics.STATE, partition) for partition in partitions]
     first, end = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
     found: dict[TopicPartition, dict[bytes, bytes | None]] = {part: {} for part in parts}
+    rows: dict[TopicPartition, Rows] = {part: {} for part in parts}
     begins, back = dict(end), RECORDS
-    while lacking := {part for part in parts if begins[part] > first[part] and not _are_all(found[part])}:
+    while lacking := {part for part in parts if begins[part] > first[part] and not _are_all(rows[part])}:
         until = {part: begins[part] for part in lacking}
         begins |= {part: max(first[part], end[part] - back) for part in lacking}
         older: dict[TopicPartition, dict[bytes, bytes | None]] = {part: {} for part in lacking}
+        before: dict[TopicPartition, Rows] = {part: {} for part in lacking}
         async for part, record in _between(reader, begins, until):
             older[part][record.key or b""] = record.value
+            if record.value is not None:
+                before[part][record.key or b""] = record.value
         found |= {part: {**older[part], **found[part]} for part in lacking}
+        rows |= {part: {**before[part], **rows[part]} for part in lacking}
         back *= 4
-    return {part.partition: {key: row for key, row in rows.items() if row is not None} for part, rows in found.items()}
+    return {part.partition: _standing(rows[part], found[part]) for part in parts}
 
 
 async def last_values(reader: AIOKafkaConsumer, topic: str, partitions: list[int]) -> dict[int, bytes]:
@@ -47,10 +56,22 @@ async def last_values(reader: AIOKafkaConsumer, topic: str, partitions: list[int
     return {part.partition: record.value or b"" async for part, record in _between(reader, begins, until)}
 
 
-def _are_all(rows: Mapping[bytes, bytes | None]) -> bool:
+def _are_all(rows: Rows) -> bool:
     """Say whether rows hold one of each device of their partition."""
+    named = _named(rows)
+    return named is not None and named <= rows.keys()
+
+
+def _standing(rows: Rows, newest: Mapping[bytes, bytes | None]) -> Rows:
+    """Return the rows of devices that are not gone."""
+    named = _named(rows) or set()
+    return {key: row for key, row in rows.items() if newest[key] is not None or key in named}
+
+
+def _named(rows: Rows) -> set[bytes] | None:
+    """Return the keys of the devices that have a row, where what their partition shares says so."""
     shared = head_or_none(rows.get(PARTITION_KEY) or b"")
-    return shared is not None and all(device.encode() in rows for device in shared.devices)
+    return None if shared is None else {device.encode() for device in shared.devices}
 
 
 async def _between(
