@@ -428,6 +428,10 @@ class Pipeline:
         rows = {bed.device.encode(): self._snapshot_of(bed) for bed in beds}
         return {**rows, PARTITION_KEY: snapshot.encode(shared, shared.covers, devices=[bed.device for bed in beds])}
 
+    def is_settled(self, partition: int) -> bool:
+        """Say whether nothing of a partition is being derived again, so that its rows may be put away as they are."""
+        return partition in self._partitions and partition not in self._again and partition not in self._anew
+
     def _snapshot_of(self, bed: Bed) -> bytes:
         return bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from ecg.frame import Signed, encode
 from stream import topics
@@ -25,7 +26,7 @@ from stream.inforce import Nets, load_in_force
 from stream.kafka import Kafka, Send, durable, reading
 from stream.newest import last_values, newest_rows
 from stream.pipeline import Pipeline
-from stream.pulse import Pulse
+from stream.pulse import Pulse, StoodStillError
 from stream.signing import Signer
 from stream.snapshot import SchemaError
 from stream.warm import warm_up
@@ -88,7 +89,7 @@ class Worker:
         self._seen: set[int] = set()
         self._pulse = Pulse()
         self.turn = asyncio.Lock()
-        self.closed = False
+        self.closed, self._whole = False, False
         self.stopped: set[int] = set()
         self.next: dict[int, int] = {}
         self.watch = Watch(health)
@@ -108,7 +109,7 @@ class Worker:
         parts = sorted(partitions)
         async with self.turn, reading(self._kafka, max_partition_fetch_bytes=16_777_216) as reader:
             await self._run(self._pipeline.drop, list(self.next))
-            self.next, self._seen, self.stopped = {}, set(), set()
+            self.next, self._seen, self.stopped, self._whole = {}, set(), set(), False
             self.watch.forget()
             if parts:
                 self.next = await self._restore(reader, parts)
@@ -158,7 +159,7 @@ class Worker:
         fresh = [record for record in records if await self._in_turn(record)]
         if not fresh:
             return
-        started = time.monotonic()
+        started, self._whole = time.monotonic(), False
         self._pulse.begin()
         if missing := await self._run(self._pipeline.missing_weights, fresh):
             await self._nets.load(missing, must=False)
@@ -169,6 +170,7 @@ class Worker:
         await durable(self._producer, self._seals(out))
         self._pulse.check()
         await durable(self._producer, [*_rest(out), *self._letters(out, fresh)])
+        self._whole = True
         self.watch.took(fresh, out, fed - started, time.monotonic() - fed)
         for partition in sorted(out.stopped - self.stopped):
             log.error("partition_stopped", partition=partition, next_offset=self.next[partition])
@@ -176,11 +178,25 @@ class Worker:
         self._health.ready()
 
     async def close(self) -> None:
-        """Finish the batch that is on its way, and take no other."""
+        """Finish the batch that is on its way, take no other, and leave state from which others go on at once."""
         self.closed = True
-        with suppress(TimeoutError):  # brokers that do not answer hold nobody up
+        with suppress(TimeoutError, KafkaError, StoodStillError):  # brokers that do not answer hold nobody up
             async with asyncio.timeout(CLOSE_S), self.turn:
+                await self._leave()
                 self._thread.shutdown(wait=False)
+
+    async def _leave(self) -> None:
+        """Write a snapshot of every device, due or not; but of nothing that a batch which failed went through."""
+        if not self._whole:
+            return
+        self._pulse.check()
+        rows = await self._run(self._rows)
+        self._pulse.check()
+        await durable(self._producer, rows)
+
+    def _rows(self) -> list[Send]:
+        parts = [p for p in sorted(self.next.keys() - self.stopped) if self._pipeline.is_settled(p)]
+        return [Send(topics.STATE, key, row, p) for p in parts for key, row in self._pipeline.snapshot(p).items()]
 
     def _seals(self, out: Out) -> Iterable[Send]:
         for partition, body in out.seals:

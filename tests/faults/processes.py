@@ -128,10 +128,24 @@ class WorkerProcess(Process):
     def __init__(self, name: str, brokers: Brokers, draw: random.Random, group: Group) -> None:
         super().__init__(name, brokers, draw)
         self.group = group
+        self.worker: Worker | None = None
         self.acknowledged: dict[int, int] = {}
 
     def left(self) -> None:
         self.group.leave(self)
+
+    def terminate(self) -> None:
+        if self.up:
+            self.host.go_on()
+            self._ending = asyncio.get_running_loop().create_task(self._end(self.host))
+
+    async def _end(self, host: Host) -> None:
+        """Let the batch on its way end, and leave state behind, as `stream.app` does before it leaves the group."""
+        if self.worker is not None:
+            await self.worker.close()
+        if self.host is host and self.up:
+            self._cancel()
+            self.left()
 
     def kill(self) -> None:
         super().kill()
@@ -162,6 +176,7 @@ class WorkerProcess(Process):
         events: list[Any] = []
         self.group.leave(self)
         self.group.join(self)
+        self.worker = worker
         while True:
             await host.io(0.1)
             if app.consumer_generation_id != self.group.generation and self.draw.random() < 0.7:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream import topics
+from stream.snapshot import head
 from tests.faults.trial import trial, trials
 from tests.faults.verdict import judge
 from tests.faults.world import MOMENTS, World
@@ -30,6 +31,21 @@ def test_a_worker_struck_at_any_moment_of_a_batch_loses_and_doubles_nothing(mome
         verdict = judge(world, world.settle())
         assert verdict.holds, verdict
         assert world.workers[0].starts > 1 or blow == "stop"
+
+
+def test_a_worker_that_is_told_to_end_leaves_the_state_of_every_device_as_of_its_last_batch() -> None:
+    with World(seed=8, devices=4, partitions=1, workers=1) as world:
+        world.run(12.2)
+        before = len(world.brokers.entries(topics.STATE))
+        world.strike(world.workers[0], "terminate")
+        world.run(2.0)
+        left = world.brokers.entries(topics.STATE)[before : before + 5]
+        covers = {entry.key: head(entry.value or b"").covers for entry in left}
+        assert len(covers) == 5  # four devices, and the partition's own
+        assert len(set(covers.values())) == 1
+        world.run(15.0)
+        verdict = judge(world, world.settle())
+        assert verdict.holds, verdict
 
 
 def test_the_same_seed_gives_the_same_ward_to_the_byte() -> None:
