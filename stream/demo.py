@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 from aiokafka import TopicPartition
+from redis.asyncio import Redis
 from rich.console import Console
 from rich.live import Live
 
@@ -37,7 +38,7 @@ from simulators.story import Story, devices, stories
 from stream import topics
 from stream.board import Board
 from stream.child import ServiceError
-from stream.client import has_weights, look, put_weights, read_alerts, send_commands, send_setup
+from stream.client import has_weights, look, put_weights, read_alerts, read_beds, send_commands, send_setup
 from stream.embedded import Services
 from stream.kafka import Kafka, read_to_end, reading, split
 from stream.nets import read_weights
@@ -47,6 +48,8 @@ from stream.settings import Settings
 from stream.store import Place, Store, connect
 
 DRAIN_S = 15.0
+EMPTY_LOOKS = 3
+"""Looks, half a second apart, at which none of the demo's devices is on a bed: nothing of them is on its way then."""
 PICTURE_COLUMNS = 150
 REAL_RECORDS = "for real ones, `vigil records get demo` brings what is played here from PhysioNet, about 25 MB"
 
@@ -208,8 +211,21 @@ class _Ward:
             store = Store(redis)
             while await store.open() < end and time.monotonic() < deadline:
                 await asyncio.sleep(0.2)
-            for story in self._told:
-                await store.leave(story.device, Place(self._name, story.bed))
+            empty = 0
+            while empty < EMPTY_LOOKS and time.monotonic() < deadline:
+                empty = 0 if await self._take_off(store, redis) else empty + 1
+                await asyncio.sleep(0.5)
+
+    async def _take_off(self, store: Store, redis: Redis) -> bool:
+        """Take the demo's devices off their beds, and off those that they were shown at since; whether there were any.
+
+        The ticks that would show them as gone end with the demo.
+        """
+        ours = {story.device for story in self._told}
+        shown = [bed for bed in await read_beds(redis) if bed.device in ours]
+        for bed in shown:
+            await store.leave(bed.device, Place(bed.ward, bed.bed))
+        return bool(shown)
 
     async def _watch(self) -> None:
         """Read the alert topic as a ward does, and note when each alert came."""
