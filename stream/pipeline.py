@@ -302,7 +302,8 @@ class Pipeline:
         """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
         bed = self._beds.get((record.partition, entry.device))
         if bed is None:
-            if isinstance(entry, Refused):
+            known = record.offset <= self._partitions[record.partition].covers  # and forgotten since: it has no row
+            if isinstance(entry, Refused) or known:
                 return
             bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
             self._beds[record.partition, entry.device] = bed

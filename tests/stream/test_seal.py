@@ -11,7 +11,7 @@ import pytest
 
 from ecg.alert import Alert, chain_command, chain_hash, decode_alert
 from ecg.clinical import Settings
-from ecg.frame import Action, Admit, Command, Discharge, Pause, Setup, Tick, encode
+from ecg.frame import Action, Admit, Command, Discharge, Pause, Setup, Tick, decode, encode
 from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import seal
@@ -149,6 +149,27 @@ def test_killed_anywhere_and_restored_every_seal_comes_again_the_same_or_not_at_
             todo = [record for record in log() if record.offset >= resume]
     assert given == {decode_alert(value).id: value for _, value in undisturbed().alerts}
     assert sealed == [body for _, body in undisturbed().seals]
+
+
+def test_a_device_that_was_forgotten_does_not_begin_again_where_another_is_taken_up_from_an_older_row() -> None:
+    pipeline, rows, older = Pipeline({}), {}, b""
+    end = next(r.offset for r in log() if decode(r.value) == Tick("a", 200, T0_NS + 201 * SECOND_NS))
+    for at in range(0, end, 10):
+        for _, key, value in pipeline.feed(log()[at : min(end, at + 10)]).snapshots:
+            if value is None:
+                rows.pop(key)
+            else:
+                rows[key] = value
+                older = value if key == b"stays" and at < 100 else older
+    assert b"leaves" not in rows
+    after = Pipeline({})
+    resume = after.restore(0, {**rows, b"stays": older}, undisturbed().seals[2][1]) or 0
+    assert resume < 110
+    out = after.feed(log()[resume:])
+    given = {decode_alert(value).id: value for _, value in undisturbed().alerts}
+    again = {decode_alert(value).id: value for _, value in out.alerts}
+    assert len(again) > 3
+    assert {id: value for id, value in again.items() if given.get(id) != value} == {}
 
 
 def bad(offset: int, key: bytes) -> Record:
