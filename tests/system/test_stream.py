@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
-from ecg.alert import Alert, decode_alert
+from ecg.alert import Alert, decode_alert, decode_vitals
 from ecg.clinical import Settings
 from ecg.frame import Admit, Command, Input, Pause, Setup, Tick, encode
 from ecg.record import read, write_signals
@@ -218,14 +218,20 @@ def test_the_bed_shows_what_its_device_last_gave(ward: Ward, told: dict[str, byt
     async def story() -> None:
         async with connect(ward.url) as redis:
             beds = {bed.device: bed for bed in await read_beds(redis)}
-        assert set(beds) == {"vt", "flat", "stopped", "poisoned", "calm"}
+        assert set(beds) - {"calm"} == {"vt", "flat", "stopped", "poisoned"}
         assert (beds["vt"].ward, beds["vt"].bed) == ("icu", "7")
         assert "no_data" in beds["stopped"].on
-        calm = beds["calm"].vitals
-        assert calm is not None
-        assert calm.heart_rate_bpm == pytest.approx(72, abs=8)
 
     asyncio.run(story())
+
+
+def test_a_device_that_has_ended_without_an_alarm_is_shown_with_its_rate_and_then_as_gone(
+    ward: Ward, told: dict[str, bytes]
+) -> None:
+    said = [decode_vitals(r.value or b"") for r in asyncio.run(ward.log(topics.VITALS)) if r.key == b"calm"]
+    rates = [vitals.heart_rate_bpm for vitals in said if vitals.heart_rate_bpm is not None]
+    assert rates[-1] == pytest.approx(72, abs=8)
+    assert not any(vitals.gone for vitals in said[: len(rates)])
 
 
 def paused(nonce: str, at_ns: int) -> Command:
