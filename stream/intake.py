@@ -37,16 +37,21 @@ def tag_of(value: bytes) -> str:
         return ""
 
 
+def content(value: bytes) -> bytes:
+    """Return a record's own bytes, out of its envelope where it has one, unchecked; b"" where that is none."""
+    if tag_of(value) != "signed":
+        return value
+    with suppress(FrameError):
+        entry = decode(value)
+        return entry.body if isinstance(entry, Signed) else b""
+    return b""
+
+
 def passed_over(key: bytes | None, value: bytes, only: frozenset[bytes]) -> bool:
     """Say whether a record is of one device alone, and not of those that are wanted; without any, all are."""
     if not only or key is None or key in only:
         return False
-    tag = tag_of(value)
-    if tag == "signed":
-        with suppress(FrameError):
-            entry = decode(value)
-            tag = tag_of(entry.body) if isinstance(entry, Signed) else ""
-    return tag not in ("tick", "setup")
+    return tag_of(content(value)) not in ("tick", "setup")
 
 
 def admissible(

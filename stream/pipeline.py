@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import lead
-from ecg.frame import Command, Frame, FrameError, Setup, Signed, Tick, decode
+from ecg.frame import Command, Frame, FrameError, Setup, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
@@ -36,7 +36,7 @@ from stream.anew import Anew
 from stream.batch import Out, Record
 from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
 from stream.bed_state import MANY_RUNS, Arrival, Heard, Lost, Order, Time, merged
-from stream.intake import UNCONFIGURED, Refused, admissible, passed_over, tag_of
+from stream.intake import UNCONFIGURED, Refused, admissible, content, passed_over, tag_of
 from stream.partition import Minute, Partition, Work
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, Kept
@@ -193,11 +193,9 @@ class Pipeline:
         setups = [shared.setup for shared in self._partitions.values()]
         setups += [bed.setup for bed in self._beds.values()]
         for record in records:
-            if tag_of(record.value) in ("setup", "signed"):
+            if tag_of(body := content(record.value)) == "setup":
                 with suppress(FrameError):
-                    entry = decode(record.value)
-                    entry = decode(entry.body) if isinstance(entry, Signed) else entry
-                    setups += [entry] if isinstance(entry, Setup) else []
+                    setups += [entry] if isinstance(entry := decode(body), Setup) else []
         return {sha for setup in setups if (sha := setup.weights.get("net")) is not None} - set(self._nets)
 
     def _sort_out(self, records: deque[Record], out: Out) -> tuple[dict[Bed, Work], Minute | None]:
@@ -225,7 +223,7 @@ class Pipeline:
                 each.covers = max(each.covers, record.offset)
             if at is not shared and at.covers >= shared.covers:
                 del self._again[record.partition]
-            if before_ns and before_ns // seal.SEAL_EVERY_NS != at.clock.now_ns // seal.SEAL_EVERY_NS:
+            if seal.is_due(before_ns, at.clock.now_ns):
                 return work, Minute(record.partition, record.offset, at.clock.now_ns)
         return work, None
 
@@ -292,9 +290,11 @@ class Pipeline:
             return [Heard(offset, entry)]
         before_ns = bed.state.clock.now_ns
         now_ns = bed.state.clock.take(entry, record.append_ns)
-        sealing = 0 < before_ns // seal.SEAL_EVERY_NS != now_ns // seal.SEAL_EVERY_NS
         waited = bed.timeline.flush(offset) if now_ns - bed.state.arrived_ns > PATIENCE_NS else []
-        return [*(Heard(offset, piece) for piece in waited), Heard(offset, Time(now_ns, sealing))]
+        return [
+            *(Heard(offset, piece) for piece in waited),
+            Heard(offset, Time(now_ns, seal.is_due(before_ns, now_ns))),
+        ]
 
     def _hear(
         self, record: Record, at: Partition, entry: Frame | Command | Refused, work: dict[Bed, Work], out: Out

@@ -13,6 +13,11 @@ import msgspec
 SEAL_EVERY_NS = 60_000_000_000
 
 
+def is_due(before_ns: int, now_ns: int) -> bool:
+    """Say whether a tick that moved the ward's time on began a new minute; the first tick of all begins none."""
+    return 0 < before_ns // SEAL_EVERY_NS != now_ns // SEAL_EVERY_NS
+
+
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a device's chain stood: how many links it had, and the hash that its next alert carries.
 
