@@ -6,9 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,31 +19,11 @@ from redis.asyncio import Redis
 from ecg.alert import Alert, Evidence, Source, Vitals, encode
 from stream.child import Service
 from stream.consumer import Consumer, Delivered, Lost, suspensions
-from stream.embedded import start_redis
 from stream.keys import stream_key
 from stream.store import Place, Store, answer, connect
 from stream.trim import trim
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = start_redis(Path(tmp_path_factory.mktemp("redis")))
-    yield service
-    service.kill()
-
-
-@pytest.fixture
-def run(server: Service) -> Callable[[Callable[[Redis], Awaitable[Any]]], Any]:
-    """Run a test's story against an empty Redis."""
-
-    async def story(tell: Callable[[Redis], Awaitable[Any]]) -> Any:
-        async with connect(f"redis://{server.address}/0") as redis:
-            await redis.flushall()
-            return await tell(redis)
-
-    return lambda tell: asyncio.run(story(tell))
 
 
 def alert(nth: int, ward: str) -> Alert:

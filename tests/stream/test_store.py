@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ from redis.asyncio import Redis
 
 from ecg.alert import Presence, Source
 from stream.child import Service
-from stream.embedded import start_redis
 from stream.store import (
     PER_CALL,
     SERVICES,
@@ -32,25 +30,6 @@ from stream.store import (
 
 pytestmark = pytest.mark.system
 Dump = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = start_redis(Path(tmp_path_factory.mktemp("redis")))
-    yield service
-    service.kill()
-
-
-@pytest.fixture
-def run(server: Service) -> Callable[[Callable[[Redis], Awaitable[Any]]], Any]:
-    """Run a test's story against an empty Redis."""
-
-    async def story(tell: Callable[[Redis], Awaitable[Any]]) -> Any:
-        async with connect(f"redis://{server.address}/0") as redis:
-            await redis.flushall()
-            return await tell(redis)
-
-    return lambda tell: asyncio.run(story(tell))
 
 
 def entry(

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from stream.child import Service
-from stream.embedded import start_redis
 from stream.keys import stream_key, trimmed_key
-from stream.store import connect
 from stream.trim import Trimmed, trim
 
 pytestmark = pytest.mark.system
 ICU = stream_key("icu")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = start_redis(Path(tmp_path_factory.mktemp("redis")))
-    yield service
-    service.kill()
-
-
 @pytest.fixture
-def run(server: Service) -> Callable[[Callable[[Redis], Awaitable[Any]]], Any]:
+def run(run: Callable[[Callable[[Redis], Awaitable[Any]]], Any]) -> Callable[[Callable[[Redis], Awaitable[Any]]], Any]:
     """Run a test's story against a Redis that holds 1000 alerts of one ward, at every third offset."""
 
-    async def story(tell: Callable[[Redis], Awaitable[Any]]) -> Any:
-        async with connect(f"redis://{server.address}/0") as redis:
-            await redis.flushall()
+    def filled(tell: Callable[[Redis], Awaitable[Any]]) -> Any:
+        async def story(redis: Redis) -> Any:
             pipe = redis.pipeline(transaction=False)
             for nth in range(1000):
                 pipe.xadd(ICU, {"alert": "{}"}, id=f"{3 * nth}-1")
             await pipe.execute()
             return await tell(redis)
 
-    return lambda tell: asyncio.run(story(tell))
+        return run(story)
+
+    return filled
 
 
 async def first(redis: Redis) -> bytes:

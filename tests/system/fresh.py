@@ -1,4 +1,4 @@
-"""Topics without what other tests left in them: the clocks of their wards are not one's own."""
+"""Topics and Redis without what other tests left in them: the clocks of their wards are not one's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from stream import topics
 from stream.kafka import Kafka
 from stream.retention import HOUR_MS
+from stream.store import connect
 
 
 async def anew(kafka: Kafka, **keep_h: int) -> None:
@@ -23,3 +24,10 @@ async def anew(kafka: Kafka, **keep_h: int) -> None:
     while await topics.listed(kafka):
         await asyncio.sleep(0.1)
     await topics.create(kafka, keep={name: hours * HOUR_MS for name, hours in keep_h.items()})
+
+
+async def clear(kafka: Kafka, url: str) -> None:
+    """Leave nothing of other tests, neither in the topics nor in Redis."""
+    await anew(kafka)
+    async with connect(url) as redis:
+        await redis.flushall()

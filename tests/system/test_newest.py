@@ -25,7 +25,7 @@ from stream.newest import RECORDS, newest_rows
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, SCHEMA
 from stream.worker import Worker
-from tests.system.test_worker import clear
+from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 SECOND_NS = 1_000_000_000
@@ -37,9 +37,9 @@ SECONDS = 26
 @pytest.fixture
 def kafka(services: Services) -> Iterator[Kafka]:
     client = {"bootstrap_servers": services.kafka}
-    asyncio.run(clear(client))
+    asyncio.run(anew(client))
     yield client
-    asyncio.run(clear(client))
+    asyncio.run(anew(client))
 
 
 async def all_read(kafka: Kafka, topic: str) -> list[Any]:

@@ -38,7 +38,7 @@ from stream.kafka import Kafka, Send, durable, producing, reading
 from stream.nets import read_weights
 from stream.processes import Process
 from stream.signing import Signer
-from tests.system.test_stream import clear
+from tests.system.fresh import clear
 
 pytestmark = pytest.mark.system
 T0_NS = 1_800_000_120_000_000_000

@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from ecg.alert import Alert, decode_alert, decode_vitals
@@ -38,6 +37,7 @@ from stream.nets import load_nets, read_weights
 from stream.pipeline import Pipeline
 from stream.processes import Process
 from stream.store import connect
+from tests.system.fresh import clear
 
 pytestmark = pytest.mark.system
 T0_NS = 1_800_000_000_000_000_000
@@ -87,22 +87,6 @@ class Ward:
                 raise AssertionError(f"not on Redis: {[(a.device, a.condition, a.phase) for a in missing]}")
             await asyncio.sleep(0.2)
         return expected
-
-
-async def clear(kafka: Kafka, url: str) -> None:
-    """Leave nothing of other tests: their clocks are not this one's."""
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    try:
-        if there := sorted(set(await admin.list_topics()) & topics.TOPICS.keys()):
-            await admin.delete_topics(there)
-        while set(await admin.list_topics()) & topics.TOPICS.keys():
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
-    await topics.create(kafka)
-    async with connect(url) as redis:
-        await redis.flushall()
 
 
 def entries(scripts: dict[str, Sequence[Segment]], start_s: int) -> Iterator[list[tuple[bytes | None, Input]]]:

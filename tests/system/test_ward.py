@@ -21,11 +21,10 @@ from stream.child import free_port
 from stream.client import read_beds
 from stream.consumer import suspensions
 from stream.embedded import Services
-from stream.kafka import Kafka
 from stream.placement import partition_of
 from stream.processes import Process
 from stream.store import connect
-from tests.system.fresh import anew
+from tests.system.fresh import clear
 
 pytestmark = pytest.mark.system
 BEDS = 8
@@ -83,13 +82,6 @@ class Ward:
 
     def printed(self, name: str) -> list[str]:
         return self.processes[name].log.read_text().splitlines()
-
-
-async def clear(kafka: Kafka, url: str) -> None:
-    """Leave nothing of other tests."""
-    await anew(kafka)
-    async with connect(url) as redis:
-        await redis.flushall()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from ecg.alert import decode_alert
@@ -34,6 +33,7 @@ from stream.nets import read_weights
 from stream.placement import partition_of
 from stream.processes import Process
 from tests.campaign.verdict import log
+from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 SECOND_NS = 1_000_000_000
@@ -97,27 +97,13 @@ def until(there: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-async def clear(kafka: Kafka) -> None:
-    """Leave nothing of other tests."""
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    try:
-        if there := sorted(set(await admin.list_topics()) & topics.TOPICS.keys()):
-            await admin.delete_topics(there)
-        while set(await admin.list_topics()) & topics.TOPICS.keys():
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
-    await topics.create(kafka)
-
-
 @pytest.fixture(scope="module")
 def ward(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """A worker under a setup with the shipped network."""
     kafka = {"bootstrap_servers": services.kafka}
 
     async def set_up() -> None:
-        await clear(kafka)
+        await anew(kafka)
         sha256 = await put_weights(kafka, read_weights("shipped"))
         await send_setup(kafka, Entry("test", "a worker", T0_NS, Clinical(), {"net": sha256}, unsigned=True))
 
@@ -130,7 +116,7 @@ def ward(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Ward(kafka, worker, itertools.count())
     finally:
         worker.stop()
-        asyncio.run(clear(kafka))
+        asyncio.run(anew(kafka))
 
 
 def other(ward: Ward, services: Services, tmp_path: Path, code: str) -> tuple[int, str]:
