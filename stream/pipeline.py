@@ -47,10 +47,17 @@ PATIENCE_NS = 3_000_000_000
 """A device silent for this long is not waited for: frames held behind a hole are taken."""
 QUARANTINED_EVERY = 100
 """Of a device in quarantine, only one in so many inputs that cannot be accepted goes to the dead letters."""
+MOST_DEVICES = 2000
+"""Most devices of a partition that are not forgotten yet: what a sender of ever new names takes is bounded."""
 STRANGERS = 1000
 """Most names that are remembered of devices of which no frame was ever accepted."""
 FAILING_LEAST = 3
 """A partition stops where at least so many of its devices fail, and they are half of those that send."""
+
+
+class _FullError(FrameError):
+    """A partition has no room for another device; that is no fault of this device, nor of the partition's others."""
+
 
 Windowed = tuple[NDArray[np.float32], tuple[str, ...]]
 Predict = Callable[[Sequence[Windowed]], list[dict[str, float]]]
@@ -240,8 +247,10 @@ class Pipeline:
                 place = partition_of(entry.device.encode(), self.partitions)
                 if place != record.partition:
                     raise FrameError("partition", record.partition, f"{place}, by murmur2 of its key")
+            if isinstance(entry, Frame | Command) and not self._has_room(record, entry.device):
+                raise _FullError("device", entry.device, f"one of the {MOST_DEVICES} that the partition has room for")
         except FrameError as error:
-            device = (record.key or b"").decode(errors="replace")
+            device = "" if isinstance(error, _FullError) else (record.key or b"").decode(errors="replace")
             if self._is_letter(record, device, at):
                 out.dead.append((record, str(error)))
             else:
@@ -250,6 +259,11 @@ class Pipeline:
         if at.strangers and isinstance(entry, Frame | Command):
             at.strangers.pop(entry.device, None)
         return entry
+
+    def _has_room(self, record: Record, device: str) -> bool:
+        """Say whether a device may begin here, or has long begun; what is fed again is as it was the first time."""
+        known = (record.partition, device) in self._beds or record.offset <= self._partitions[record.partition].covers
+        return known or len(self._beds_of(record.partition)) < MOST_DEVICES
 
     def _is_letter(self, record: Record, device: str, at: Partition) -> bool:
         """Count what cannot be accepted in a row, and say whether it goes to the dead letters: not all of it does."""

@@ -30,6 +30,7 @@ from simulators.fleet import merged
 from simulators.heart import Heart
 from simulators.source import Source
 from stream.batch import Record
+from stream.bed import BAD_FRAMES
 from stream.pipeline import Pipeline
 from stream.placement import partition_of
 
@@ -323,3 +324,28 @@ def test_the_network_is_shown_ten_seconds_every_two(story: Source) -> None:
     out = Pipeline({SHA: net}).feed(records(entries(story)))
     clean_s = 49.9 - 0.5
     assert abs(out.windows - (1 + (clean_s - 10) // 2)) <= 1
+
+
+def test_ever_new_names_take_bounded_room_and_disturb_nobody(story: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = entries(story, devices=2)
+    first = next(entry for _, entry in log if isinstance(entry, Frame))
+    strangers = [(f"x-{n}", msgspec.structs.replace(first, device=f"x-{n}")) for n in range(3 * BAD_FRAMES)]
+    at = next(at for at, (_, entry) in enumerate(log) if isinstance(entry, Tick) and entry.time_ns > T0_NS + 5 * 10**9)
+    flooded = records([*log[:at], *strangers, *log[at:]])
+    undisturbed = [what_was_decided(value) for value in run(records(log))]
+    monkeypatch.setattr("stream.pipeline.MOST_DEVICES", 2)
+    pipeline, state, given, dead, stopped = Pipeline({SHA: net}), {}, {}, [], set()
+    for number, cut in enumerate(range(0, len(flooded), 50)):
+        out = pipeline.feed(flooded[cut : cut + 50])
+        given |= {decode_alert(value).id: what_was_decided(value) for _, value in out.alerts}
+        dead, stopped = dead + out.dead, stopped | out.stopped
+        if number % 3:  # else the snapshots are lost
+            state |= {key: value for _, key, value in out.snapshots}
+        if number % 5 == 4:
+            pipeline = Pipeline({SHA: net})
+            again = pipeline.restore(0, state) or 0
+            pipeline.feed(flooded[again : cut + 50])
+    assert list(given.values()) == undisturbed
+    assert len({record.offset for record, _ in dead}) == BAD_FRAMES
+    assert all(reason.startswith("device must be one of the 2") for _, reason in dead)
+    assert not stopped
