@@ -62,45 +62,61 @@ def baselines(memory, at, delay, limit_mv, seen, rows, x, count, out):  # pyrigh
     behind = max(delay - LOOK_AHEAD, 0)
     line = np.empty(behind + x.shape[1], dtype=np.float32)
     for i in range(rows.shape[0]):
-        own, n = memory[rows[i], at : at + _FLOATS + behind], count[i]
-        line[:behind] = own[_FLOATS:]
-        _follow(own, seen[rows[i]] % TICK, limit_mv, x[i, :n], line[behind : behind + n])
-        out[i, :n] = line[:n]
-        own[_FLOATS:] = line[n : n + behind]
+        row, n = rows[i], count[i]
+        for k in range(behind):
+            line[k] = memory[row, at + _FLOATS + k]
+        _follow(memory, row, at, seen[row] % TICK, limit_mv, x, i, n, line, behind)
+        for k in range(n):
+            out[i, k] = line[k]
+        for k in range(behind):
+            memory[row, at + _FLOATS + k] = line[n + k]
 
 
 @njit(cache=True, error_model="numpy")
-def _follow(state, inside, limit_mv, x, out):  # pyright: ignore
+def _follow(memory, row, at, inside, limit_mv, x, i, n, out, first):  # pyright: ignore
     """Take samples of one stream, the first of which is the `inside`-th of its block; give the newest baselines."""
-    total, held = state[_SUM], state[_HELD]
-    before, after = state[_BEFORE], state[_AFTER]
-    for i in range(x.shape[0]):
-        if abs(x[i]) < limit_mv:
-            total += x[i]
-            held += 1
-        inside += 1
+    total, held = memory[row, at + _SUM], memory[row, at + _HELD]
+    before, after = memory[row, at + _BEFORE], memory[row, at + _AFTER]
+    k = 0
+    while k < n:
+        end = min(n, k + TICK - inside)
+        for j in range(np.uintp(k), np.uintp(end)):
+            there = abs(x[i, j]) < limit_mv
+            total += x[i, j] if there else np.float32(0)
+            held += np.float32(1) if there else np.float32(0)
+        _draw(before, after, inside + 1, end - k, out, first + k)
+        inside += end - k
         if inside == TICK:
-            state[: _WINDOW - 1] = state[1:_WINDOW]
-            state[_WINDOW - 1] = total / held if held > 0 else np.float32(np.nan)
-            level = _mean(state[:_WINDOW])
+            level = _shift(memory, row, at, total / held if held > 0 else np.float32(np.nan))
             before = after
             if level == level:
                 after = level
                 if before != before:
                     before = level
             total, held, inside = np.float32(0), np.float32(0), 0
-        level = before + (after - before) * np.float32((inside + 0.5) / TICK)
-        out[i] = level if level == level else np.float32(0)
-    state[_SUM], state[_HELD] = total, held
-    state[_BEFORE], state[_AFTER] = before, after
+            _draw(before, after, 0, 1, out, first + end - 1)
+        k = end
+    memory[row, at + _SUM], memory[row, at + _HELD] = total, held
+    memory[row, at + _BEFORE], memory[row, at + _AFTER] = before, after
 
 
 @njit(cache=True, error_model="numpy")
-def _mean(values):  # pyright: ignore
-    """Return the weighted mean of the values that are there, NaN if none is."""
+def _draw(before, after, inside, n, out, first):  # pyright: ignore
+    """Draw the line from one level to the next for some samples of a block; 0 as long as no level is known."""
+    known = before + after == before + after
+    for k in range(n):
+        level = before + (after - before) * np.float32((inside + k + 0.5) / TICK)
+        out[first + k] = level if known else np.float32(0)
+
+
+@njit(cache=True, error_model="numpy")
+def _shift(memory, row, at, newest):  # pyright: ignore
+    """Put the mean of a block behind the others, and return the weighted mean of those that are there, NaN if none."""
     total, weight = np.float32(0), np.float32(0)
     for k in range(_WINDOW):
-        if values[k] == values[k]:
-            total += _WEIGHTS[k] * values[k]
-            weight += _WEIGHTS[k]
+        value = memory[row, at + k + 1] if k < _WINDOW - 1 else newest
+        memory[row, at + k] = value
+        there = value == value
+        total += _WEIGHTS[k] * value if there else np.float32(0)
+        weight += _WEIGHTS[k] if there else np.float32(0)
     return total / weight if weight > 0 else np.float32(np.nan)

@@ -111,8 +111,8 @@ class Denoiser:
         wander.clear(initial["memory"][at[-2] :])
         self._initial = initial
         self.rows = Rows(initial)
-        self._analysis, synthesis = _needed(self._plan)
-        rest = [(0, self.delay), *synthesis, (int(at[5]), layout.itemsize // 4)]
+        self._analysis = [(int(at[k]), int(at[k + 1])) for k in (1, 4)]
+        rest = [(0, int(at[1])), (int(at[2]), int(at[4])), (int(at[5]), layout.itemsize // 4)]
         self._shorter = [(4 * first, 4 * end) for first, end in rest]
         self._spans = [*self._shorter, *((4 * first, 4 * end) for first, end in self._analysis)]
 
@@ -231,21 +231,6 @@ def _design(config: Denoising) -> Plan:
         delay=config.delay,
         extra=wander.floats(config.delay),
     )
-
-
-def _needed(plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return what of a stream's memory each half of the transform looks back on: (first, end) numbers of it.
-
-    All levels have the room of the widest.
-    """
-    at = sections(plan)
-    levels, taps = plan.strength.shape[0], plan.analysis.shape[1]
-    room = int(at[2] - at[1]) // levels
-    ends = [[int(at[part]) + (j + 1) * room for j in range(levels)] for part in (1, 2, 3)]
-    tails = [[(end - (taps - 1) * 2**j, end) for j, end in enumerate(part)] for part in ends]
-    waiting = [int(at[4]) + (j + 1) * int(plan.late[0]) for j in range(levels)]
-    details = [(end - int(late), end) for end, late in zip(waiting, plan.late, strict=True)]
-    return [*tails[0], *details], [*tails[1], *tails[2]]
 
 
 def _centre(analysis: NDArray[np.float64], level: int) -> float:
