@@ -2,7 +2,7 @@
 
 A spike is 0.1-2 ms wide, one to three samples of a device. Left in, a filter for 250 Hz spreads it, and what stays of
 it depends on the device's rate; the shrinkage may take it for noise, and a beat detector for a complex. So its samples
-are held at the level before it, what it rose above that is kept, and is added to the clean signal where it was.
+are held at the level shortly before it, what it rose above that is kept, and is added to the clean signal where it was.
 Where the filters do nothing, a spike at 250 Hz comes back as it was.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ecg.resample import ANALYSIS_HZ
 
 SPIKE_S = 0.002
-"""How long a spike may last, from its flagged sample on."""
+"""How long a spike may last, from its flagged sample on, and how long before that its flank may begin."""
 REST_S, REST = 0.02, 4
 """Time, and at least so many samples, after a spike in which no other is taken out: flags can never hide a heart."""
 
@@ -34,13 +34,13 @@ class Spike(NamedTuple):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """State of a bed: samples in and out, and the levels; `left` samples of a spike at `at` are still to come."""
+    """State of a bed: samples in and out, the last ones of each lead, and a spike of which `left` are still to come."""
 
     rate_hz: float
     seen: int
     given: int
     free: int
-    before: list[float]
+    before: list[list[float]]
     at: int
     left: int
     level: list[float]
@@ -62,7 +62,7 @@ class Pacer:
 
     Notes
     -----
-    A spike stays where it is in a lead whose sample before it is missing, as does one that follows another by less
+    A spike stays where it is in a lead whose level before it is missing, as does one that follows another by less
     than `REST_S` or `REST` samples. What is missing stays missing. Results do not depend on how the stream is cut.
 
     Examples
@@ -75,8 +75,8 @@ class Pacer:
     """
 
     def __init__(self, rate_hz: float, leads: int) -> None:
-        nothing = [float("nan")] * leads
-        self._kept = _Kept(rate_hz, 0, 0, 0, nothing, 0, 0, nothing, [0.0] * leads, [])
+        nothing = np.full((leads, 1 + int(SPIKE_S * rate_hz)), np.nan)
+        self._kept = _Kept(rate_hz, 0, 0, 0, nothing.tolist(), 0, 0, nothing[:, 0].tolist(), [0.0] * leads, [])
 
     def take_out(self, mv: Signal, flags: Sequence[int] = ()) -> Signal:
         """Take the next samples of the device and return them without flagged spikes.
@@ -99,7 +99,7 @@ class Pacer:
                 self._begin(mv, flag)
                 self._hold(mv, out, flag)
         kept.seen += mv.shape[1]
-        kept.before = mv[:, -1].tolist()
+        self._remember(mv)
         return out
 
     def put_back(self, clean: Signal) -> Signal:
@@ -133,10 +133,18 @@ class Pacer:
         kept = self._kept
         rate = Fraction(kept.rate_hz).limit_denominator(1000)
         kept.at = int((kept.seen + flag) * ANALYSIS_HZ / rate + Fraction(1, 2))
-        kept.left = 1 + int(SPIKE_S * kept.rate_hz)
+        kept.left = len(kept.before[0])
         kept.free = kept.seen + flag + kept.left + max(REST, round(REST_S * kept.rate_hz))
-        kept.level = mv[:, flag - 1].tolist() if flag else kept.before
+        kept.level = [
+            float(lead[flag - kept.left]) if flag >= kept.left else before[flag]
+            for lead, before in zip(mv, kept.before, strict=True)
+        ]
         kept.height = [0.0] * len(mv)
+
+    def _remember(self, mv: Signal) -> None:
+        width = len(self._kept.before[0])
+        last = mv if mv.shape[1] >= width else np.concatenate([np.array(self._kept.before, np.float32), mv], axis=1)
+        self._kept.before = last[:, -width:].tolist()
 
     def _hold(self, mv: Signal, out: Signal, first: int) -> None:
         """Hold the level over what there is of the spike, and keep the largest of what was above or under it."""

@@ -63,6 +63,8 @@ def test_a_spike_of_2_ms_is_taken_out_whole_and_shown_once() -> None:
     x[0, 500:503] += np.array([1.0, 4.0, -0.5], np.float32)
     pacer = Pacer(1000.0, leads=1)
     assert np.array_equal(pacer.take_out(x, [500]), calm)
+    x[0, 499] += 0.5
+    assert np.array_equal(Pacer(1000.0, leads=1).take_out(x, [500])[:, 500:], calm[:, 500:])
     shown = pacer.put_back(calm[:, ::4])
     assert np.flatnonzero(shown[0] != 0.25).tolist() == [125]
     assert shown[0, 125] == 4.25
