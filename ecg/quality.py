@@ -1,13 +1,19 @@
 """A verdict per lead and second on the raw signal at 250 Hz, with its reason: what the lead is worth, and why.
 
-Each verdict is a function of that second's 250 samples alone, on the session's grid, so that no cutting of the stream
-changes it. A verdict is information: `FLAT` in particular suspends nothing by itself, since a lead that is flat without
-the device's lead-off flag shows asystole until something shows otherwise.
+Each verdict is a function of that second's 250 samples, on the session's grid, so that no cutting of the stream changes
+it; the one thing kept from the second before is the rail at which it ended, since a lead that stays there is saturated
+and not flat. A verdict is information: `FLAT` in particular suspends nothing by itself, since a lead that is flat
+without the device's lead-off flag shows asystole until something shows otherwise.
+
+Verdicts are lenient, so that none of them takes fibrillation for noise. Beside them stands whether a second was
+restless (`Unrest`): it never comes to rest, as in muscle noise, but as in some fibrillation, too. That is evidence for
+`ecg.artefact`, which weighs it against what says fibrillation; on its own it condemns nothing.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,7 +24,11 @@ from ecg.rows import Rows, Spans
 
 
 class Verdict(IntEnum):
-    """What a lead was worth in one second; the first reason that holds, in the order of the numbers from 1."""
+    """What a lead was worth in one second; numbers are kept for good, since snapshots hold them.
+
+    The first that holds in the order lead off, missing, flat or saturated, clipped, mains or muscle, electrode motion
+    or wander.
+    """
 
     GOOD = 0
     LEAD_OFF = 1
@@ -26,23 +36,58 @@ class Verdict(IntEnum):
     MISSING = 2
     """Over half of the samples are missing."""
     FLAT = 3
-    """Peak to peak under `FLAT_MV`."""
+    """Peak to peak under `FLAT_MV`, and not at the rail where the second before ended."""
     CLIPPED = 4
     """The signal stands at its highest or lowest value, entered steeply, for over `CLIPPED_S`."""
-    NOISE = 5
-    """Muscle or mains: what moves faster than a QRS complex is large between the complexes."""
+    MUSCLE = 5
+    """What moves faster than a QRS complex is large between the complexes, and is no mains."""
     WANDER = 6
-    """Electrode motion or deep wander: the level moves more than the heart does."""
+    """The level moves more than the heart does, slowly."""
+    SATURATED = 7
+    """The same as clipped for over `SATURATED_S`, or still where the second before ended at its rail."""
+    MAINS = 8
+    """As muscle, and half or more of it is at 50 or at 60 Hz."""
+    ELECTRODE_MOTION = 9
+    """The level moves more than the heart does, at once."""
+
+
+class Unrest(NamedTuple):
+    """How restless a second is: it is, by a rule, where all three are at least those of the rule.
+
+    `calm_mv` is the peak to peak of its fourth calmest tenth, `share` that over its steepest step within 16 ms, and
+    `turns` how often the signal turned, looked at in steps of 12 ms.
+    """
+
+    calm_mv: float
+    share: float
+    turns: float
+
+
+RESTLESS = Unrest(0.12, 0.2, 40.0)
+"""Chosen in round numbers on `vfdb`, `cudb` and `mitdb` (`ecg.artefact_fit`)."""
+
+
+class Second(NamedTuple):
+    """What was said of one second of a lead; `second` counts from the stream's first sample."""
+
+    second: int
+    verdict: Verdict
+    restless: bool
 
 
 FLAT_MV = 0.03
 """Peak to peak, over a second, under which a lead is flat; fine VF has 0.1 mV and more."""
-CLIPPED_S = 0.06
-"""Time at a rail within a second from which a lead is clipped."""
+CLIPPED_S, SATURATED_S = 0.06, 0.5
+"""Time at a rail within a second from which a lead is clipped, and from which it is saturated."""
 NOISE_MV, NOISE_SHARE = 0.02, 0.045
 """Mean magnitude of the fast residue between complexes: at least so much, and so much of the smooth peak to peak."""
 WANDER_MV, WANDER_SHARE = 1.0, 0.45
 """Step between the means of a second's halves: at least so much, and so much of the smooth peak to peak."""
+
+MAINS_SHARE = 0.5
+"""Share of the fast residue's power at 50 or at 60 Hz from which it is mains."""
+ABRUPT_SHARE = 0.5
+"""Share of the smooth peak to peak that the level moves within 0.1 s where an electrode moved."""
 
 _N = ANALYSIS_HZ
 _LIMIT_MV = np.float32(10_000.0)
@@ -50,9 +95,12 @@ _SMOOTH = 5
 _PARTS = 10
 _RANK = 3
 _RAIL_RUN = 8
+_ABRUPT = 25
+_STAYS_MV = 0.02
 
-_STREAM = np.dtype([("seen", "i8"), ("off", "i8"), ("second", "f4", (_N,))])
-_HEAD = 16
+_STREAM = np.dtype([("seen", "i8"), ("off", "i8"), ("rail", "f8"), ("second", "f4", (_N,))])
+"""`rail` is the value at which the second before ended saturated or clipped; NaN where it did not."""
+_HEAD = 24
 
 
 class Quality:
@@ -68,7 +116,9 @@ class Quality:
     """
 
     def __init__(self) -> None:
-        self.rows = Rows(np.zeros((), dtype=_STREAM))
+        initial = np.zeros((), dtype=_STREAM)
+        initial["rail"] = np.nan
+        self.rows = Rows(initial)
 
     def reset(self, row: int) -> None:
         """Start a stream in a row; its first sample begins second 0."""
@@ -108,26 +158,58 @@ class Quality:
         list of list of (int, Verdict)
             For each stream the seconds completed, counted from the stream's first sample, in order.
         """
+        return [[(each.second, each.verdict) for each in own] for own in self.judge(rows, raw, count, off)]
+
+    def judge(
+        self,
+        rows: NDArray[np.int64],
+        raw: NDArray[np.float32],
+        count: NDArray[np.int64],
+        off: NDArray[np.bool_] | None = None,
+    ) -> list[list[Second]]:
+        """Take samples as `feed` does, and say of each second that they complete also whether it was restless."""
         state = self.rows.state
         raw = np.ascontiguousarray(raw, dtype=np.float32)
         flags = np.zeros(raw.shape, dtype=np.bool_) if off is None else np.ascontiguousarray(off, dtype=np.bool_)
         first = state["seen"][rows] // _N
         codes = np.zeros((len(rows), raw.shape[1] // _N + 1), dtype=np.int64)
+        unrests = np.zeros((*codes.shape, 3), dtype=np.float64)
         done = np.zeros(len(rows), dtype=np.int64)
         if codes.size:
-            _feed(state["seen"], state["off"], state["second"], rows, raw, count, flags, codes, done)
+            kept = (state["seen"], state["off"], state["rail"], state["second"])
+            _feed(*kept, rows, raw, count, flags, codes, unrests, done)
+        restless: list[list[bool]] = np.greater_equal(unrests, RESTLESS).all(axis=2).tolist()  # pyright: ignore
         return [
-            [(start + k, Verdict(code)) for k, code in enumerate(own[:n])]
-            for start, own, n in zip(first.tolist(), codes.tolist(), done.tolist(), strict=True)
+            [Second(at + k, Verdict(code), restless[i][k]) for k, code in enumerate(codes[i, :n].tolist())]
+            for i, (at, n) in enumerate(zip(first.tolist(), done.tolist(), strict=True))
         ]
+
+
+def unrest(raw_mv: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how restless each whole second is of leads at 250 Hz, in the order of `Unrest`.
+
+    Parameters
+    ----------
+    raw_mv : ndarray of float32, shape (n_leads, n)
+        NaN where missing; beyond 10 V is missing too.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leads, n // 250, 3)
+    """
+    n = raw_mv.shape[1] // _N
+    found = np.zeros((len(raw_mv), n, 3))
+    if found.size:
+        _unrests(np.ascontiguousarray(raw_mv[:, : n * _N], np.float32).reshape(len(raw_mv), n, _N), found)
+    return found
 
 
 def _spans(samples: int) -> Spans:
     return ((0, _HEAD + 4 * samples),)
 
 
-@njit(cache=True)
-def _feed(seen, off, second, rows, raw, count, flags, codes, done):  # pyright: ignore
+@njit(cache=True, error_model="numpy")
+def _feed(seen, off, rail, second, rows, raw, count, flags, codes, unrests, done):  # pyright: ignore
     held = np.empty(_N, dtype=np.float32)
     smooth = np.empty(_N, dtype=np.float32)
     for i in range(rows.shape[0]):
@@ -142,36 +224,103 @@ def _feed(seen, off, second, rows, raw, count, flags, codes, done):  # pyright: 
             k += n
             if at + n == _N:
                 held[:] = second[row]
-                codes[i, done[i]] = _judge(held, off[row], smooth)
+                codes[i, done[i]], rail[row] = _judge(held, off[row], rail[row], smooth)
+                _unrest(held, unrests[i, done[i]])
                 done[i] += 1
                 off[row] = 0
 
 
-@njit(cache=True)
-def _judge(x, off, smooth):  # pyright: ignore
-    """Return the code of one second; `x` is changed in place: missing samples are filled with the one before."""
+@njit(cache=True, error_model="numpy")
+def _judge(x, off, rail, smooth):  # pyright: ignore
+    """Return the code of one second and the rail at its end; missing samples of `x` are filled with the one before."""
     missing = _fill(x)
     if 2 * off > _N:
-        return 1
+        return 1, np.nan
     if 2 * missing > _N:
-        return 1 if 2 * off >= missing else 2
+        return (1 if 2 * off >= missing else 2), np.nan
     low, high = x.min(), x.max()
     if high - low < FLAT_MV:
-        return 3
-    if _railed(x, low, high) > CLIPPED_S * _N:
-        return 4
+        if abs(low - rail) < _STAYS_MV or abs(high - rail) < _STAYS_MV:
+            return 7, rail
+        return 3, np.nan
+    railed = _railed(x, low, high)
+    if railed > CLIPPED_S * _N:
+        return (7 if railed > SATURATED_S * _N else 4), _rail_at_end(x, low, high)
     fast = _fast_residue(x, smooth)
     inner = smooth[_SMOOTH // 2 : _N - _SMOOTH // 2]
     excursion = inner.max() - inner.min()
     if fast > NOISE_MV and fast > NOISE_SHARE * excursion:
-        return 5
+        return (8 if max(_share_at(x, smooth, 50.0), _share_at(x, smooth, 60.0)) >= MAINS_SHARE else 5), np.nan
     step = abs(x[: _N // 2].mean() - x[_N // 2 :].mean())
     if step > WANDER_MV and step > WANDER_SHARE * excursion:
-        return 6
-    return 0
+        return (9 if _abrupt(inner) > ABRUPT_SHARE * excursion else 6), np.nan
+    return 0, np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _rail_at_end(x, low, high):  # pyright: ignore
+    """Return the second's extreme at which its last samples stand; NaN where they do not."""
+    for value in (low, high):
+        still = True
+        for k in range(_N - _RAIL_RUN, _N):
+            still = still and abs(x[k] - value) < _STAYS_MV
+        if still:
+            return np.float64(value)
+    return np.nan
+
+
+@njit(cache=True, error_model="numpy")
+def _share_at(x, smooth, hz):  # pyright: ignore
+    """Return the share of the fast residue's power that is at one frequency."""
+    half = _SMOOTH // 2
+    a, b, total = 0.0, 0.0, 1e-12
+    for k in range(half, _N - half):
+        residue = np.float64(x[k] - smooth[k])
+        angle = 2 * np.pi * hz * k / _N
+        a += residue * np.cos(angle)
+        b += residue * np.sin(angle)
+        total += residue * residue
+    return 2 * (a * a + b * b) / (_N - 2 * half) / total
+
+
+@njit(cache=True, error_model="numpy")
+def _abrupt(level):  # pyright: ignore
+    """Return how far the level moves at most within 0.1 s, and stays: means of 0.1 s before and after are compared."""
+    most = np.float32(0)
+    for k in range(_ABRUPT, level.shape[0] - 2 * _ABRUPT, 5):
+        most = max(most, abs(level[k + _ABRUPT : k + 2 * _ABRUPT].mean() - level[k - _ABRUPT : k].mean()))
+    return most
+
+
+@njit(cache=True, error_model="numpy")
+def _unrests(x, found):  # pyright: ignore
+    held = np.empty(_N, dtype=np.float32)
+    for lead in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            held[:] = x[lead, k]
+            _fill(held)
+            _unrest(held, found[lead, k])
+
+
+@njit(cache=True, error_model="numpy")
+def _unrest(x, found):  # pyright: ignore
+    """Fill what `Unrest` names of a second without missing samples."""
+    part = _N // _PARTS
+    ranges = np.empty(_PARTS, dtype=np.float32)
+    for p in range(_PARTS):
+        tenth = x[p * part : (p + 1) * part]
+        ranges[p] = tenth.max() - tenth.min()
+    ranges.sort()
+    steepest, turns = np.float32(0), 0
+    for k in range(_N - 4):
+        steepest = max(steepest, abs(x[k + 4] - x[k]))
+        turns += (x[k + 4] - x[k + 1]) * (x[k + 3] - x[k]) < 0
+    found[0] = ranges[_RANK]
+    found[1] = ranges[_RANK] / steepest if steepest > 0 else 0.0
+    found[2] = turns
+
+
+@njit(cache=True, error_model="numpy")
 def _fill(x):  # pyright: ignore
     """Hold the last value where samples are missing, the first one before it, and return how many are."""
     missing, last = 0, np.float32(0)
@@ -188,7 +337,7 @@ def _fill(x):  # pyright: ignore
     return missing
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _railed(x, low, high):  # pyright: ignore
     """Return how many samples stand still at the second's lowest or highest value after a steep way there."""
     near = max(0.002 * (high - low), 0.002)
@@ -204,14 +353,14 @@ def _railed(x, low, high):  # pyright: ignore
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _steep(x, start, end, enough):  # pyright: ignore
     """Tell whether the signal comes to the run, or leaves it, by more than `enough` within 12 ms."""
     came = start >= 3 and abs(x[start - 3] - x[start]) > enough
     return came or (end + 2 < _N and abs(x[end + 2] - x[end - 1]) > enough)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fast_residue(x, smooth):  # pyright: ignore
     """Return the mean magnitude of what a mean of 5 samples leaves, in the fourth calmest tenth of the second."""
     half, part = _SMOOTH // 2, (_N - _SMOOTH + 1) // _PARTS

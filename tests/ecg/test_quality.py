@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ecg.quality import Quality, Verdict
+from ecg.quality import RESTLESS, Quality, Verdict, unrest
 from ecg.record import annotations, read
 from ecg.resample import Resampler
 
@@ -80,19 +80,56 @@ def test_a_quiet_line_under_tall_complexes_is_not_clipped() -> None:
 
 
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0])
-def test_mains_is_noise(mains_hz: float) -> None:
+def test_mains_is_told_from_muscle_noise(mains_hz: float) -> None:
     x = heart(10) + 0.15 * np.sin(2 * np.pi * mains_hz * np.arange(2500) / 250)
-    assert set(verdicts(x.astype(np.float32))) == {Verdict.NOISE}
+    assert set(verdicts(x.astype(np.float32))) == {Verdict.MAINS}
 
 
-def test_muscle_noise_as_large_as_the_heart_is_noise() -> None:
-    assert set(verdicts((heart(10) + noise(10, 0.2)).astype(np.float32))) == {Verdict.NOISE}
+def test_noise_as_large_as_the_heart_is_of_muscle() -> None:
+    assert set(verdicts((heart(10) + noise(10, 0.2)).astype(np.float32))) == {Verdict.MUSCLE}
 
 
-def test_a_moved_electrode_is_wander() -> None:
+def test_a_level_that_jumps_is_a_moved_electrode_and_one_that_slides_is_wander() -> None:
     x = heart(6)
     x[3 * 250 + 125 :] += 3.0
-    assert verdicts(x) == [Verdict.GOOD] * 3 + [Verdict.WANDER] + [Verdict.GOOD] * 2
+    assert verdicts(x) == [Verdict.GOOD] * 3 + [Verdict.ELECTRODE_MOTION] + [Verdict.GOOD] * 2
+    slide = heart(6) + np.interp(np.arange(1500), [750, 1000], [0.0, 4.0]).astype(np.float32)
+    assert verdicts(slide) == [Verdict.GOOD] * 3 + [Verdict.WANDER] + [Verdict.GOOD] * 2
+
+
+def test_a_second_mostly_at_a_rail_is_saturated_and_stays_so_while_it_stays_there() -> None:
+    x = heart(6)
+    x[250 + 60 : 4 * 250 + 20] = 4.9
+    expected = [Verdict.GOOD, *[Verdict.SATURATED] * 3, Verdict.CLIPPED, Verdict.GOOD]
+    assert verdicts(x) == expected
+
+
+@pytest.mark.parametrize("level_mv", [4.9, 0.0])
+def test_a_flat_line_away_from_the_rail_is_flat_even_after_saturation(level_mv: float) -> None:
+    x = heart(6)
+    x[250 + 60 : 500] = 4.9
+    x[500:750] = np.nan if level_mv else level_mv
+    x[750:1000] = level_mv
+    between = Verdict.MISSING if level_mv else Verdict.FLAT
+    assert verdicts(x)[1:4] == [Verdict.SATURATED, between, Verdict.FLAT]
+
+
+def restless(x: NDArray[np.float64]) -> float:
+    QUALITY.reset(0)
+    seconds = QUALITY.judge(np.array([0]), x[None].astype(np.float32), np.array([len(x)]))[0]
+    expected = (unrest(x[None].astype(np.float32))[0] >= np.array(RESTLESS)).all(axis=1)
+    assert [each.restless for each in seconds] == expected.tolist()
+    return float(expected.mean())
+
+
+def test_a_heart_at_rest_and_a_smooth_wave_are_not_restless_and_a_heart_in_noise_is() -> None:
+    assert restless(heart(20) + noise(20, 0.01)) == 0.0
+    assert restless(np.sin(2 * np.pi * 5 * np.arange(5000) / 250)) == 0.0
+    assert restless(heart(20) + noise(20, 0.1)) == 1.0
+
+
+def test_what_does_not_move_is_not_restless() -> None:
+    assert restless(np.zeros(500)) == restless(np.full(500, np.nan)) == 0.0
 
 
 @pytest.mark.parametrize("amplitude_mv", [0.1, 0.5, 3.0])
@@ -109,7 +146,7 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_verdict(cuts: lis
     random = np.random.default_rng(seed)
     x = random.normal(size=(2, 1600), scale=random.choice([0.005, 0.05, 0.5])).astype(np.float32)
     x[0, random.random(1600) < 0.3] = np.nan
-    x[1, 100 : 100 + 7 * seed] = random.choice([1.0, 5.0])
+    x[1, 100 : 100 + 14 * seed] = random.choice([1.0, 5.0])
     off = np.repeat(random.random((2, 64)) < 0.2, 25, axis=1)
     expected = [verdicts(signal, mask) for signal, mask in zip(x, off, strict=True)]
     quality = Quality()
@@ -132,6 +169,7 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_verdict(cuts: lis
 def test_any_samples_get_a_verdict(samples: list[float], times: int) -> None:
     x = np.resize(np.repeat(np.array(samples, dtype=np.float32), times), 250)
     assert len(verdicts(x)) == 1
+    assert np.isfinite(unrest(x[None])).all()
 
 
 def at_250_hz(path: Path, lead: int) -> NDArray[np.float32]:
@@ -143,9 +181,9 @@ def at_250_hz(path: Path, lead: int) -> NDArray[np.float32]:
 
 @pytest.mark.records
 @pytest.mark.parametrize("name", ["100", "103", "106", "119", "203", "221"])
-def test_clean_records_are_called_noise_in_under_1_per_cent(records: Path, name: str) -> None:
+def test_clean_records_are_called_muscle_noise_in_under_1_per_cent(records: Path, name: str) -> None:
     codes = np.array(verdicts(at_250_hz(records / "mitdb" / name, 0)))
-    assert np.mean(codes == Verdict.NOISE) < 0.01
+    assert np.mean(codes == Verdict.MUSCLE) < 0.01
     assert np.mean(codes == Verdict.GOOD) > 0.97
 
 
@@ -160,5 +198,5 @@ def test_reference_vf_and_flutter_are_not_called_noise(records: Path, name: str)
         if rhythm.strip("(\0 ") in ("VF", "VFIB", "VFL", "VT"):
             during[-(-start // 250) : end // 250] = True
     assert during.sum() > 60
-    assert np.mean(codes[during] == Verdict.NOISE) < 0.005
+    assert np.mean(codes[during] == Verdict.MUSCLE) < 0.005
     assert np.mean(codes[during] == Verdict.GOOD) > 0.95
