@@ -27,6 +27,7 @@ from stream.health import Health
 from stream.inforce import Nets, WeightsError
 from stream.kafka import Kafka, kafka_of, producing
 from stream.process import configure_logs, new_event_loop
+from stream.progress import Progress, StuckError
 from stream.settings import Settings
 from stream.signing import signer_of
 from stream.worker import SEND_BYTES, Worker, prepare
@@ -153,6 +154,7 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
                 producer = await exits.enter_async_context(producing(kafka, max_batch_size=SEND_BYTES))
                 await exits.enter_async_context(health.served(settings.health_host, settings.health_port))
                 held["worker"] = Worker(kafka, producer, health, nets, signer)
+                exits.callback(asyncio.create_task(watch(Progress(kafka))).cancel)
             generation = app.consumer_generation_id
             parts = [part.partition for part in app.consumer.assignment() if part.topic == topics.INPUT]
             app.resume = await held["worker"].restore(parts)
@@ -160,6 +162,18 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
             health.ready()
         except Exception as error:
             await fail(app, error)
+
+    async def watch(progress: Progress) -> None:
+        """End this process where it keeps a partition and does nothing for it; Faust's own timers are not asked."""
+        while True:
+            await asyncio.sleep(1.0)
+            worker = held["worker"]
+            parts = {part.partition for part in app.consumer.assignment() if part.topic == topics.INPUT}
+            try:
+                await progress.check(parts - worker.stopped, worker.next)
+            except StuckError as error:
+                await fail(app, error)
+                return
 
     @app.agent(source, concurrency=1)
     async def process(stream: Any) -> None:

@@ -6,6 +6,7 @@ Afterwards its alerts must be those of an undisturbed replay of the log that it 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -49,8 +50,20 @@ def run(plan: Plan, records: Path | None, say: Callable[[str], None] = print) ->
     began = time.monotonic()
     settings = read_settings().model_copy(update={"kafka": None, "redis": None})
     with tempfile.TemporaryDirectory(prefix="vigil-kills-") as folder, Services(settings, say=say) as services:
-        found, ends = asyncio.run(_round(services, plan, records, services.folder or Path(folder), say))
+        logs = services.folder or Path(folder)
+        found, ends = asyncio.run(_round(services, plan, records, logs, say))
+        if found.lost or found.doubled or found.differences:
+            say(f"logs kept in {_keep(logs, settings.cache / 'campaign' / f'kills-{plan.seed}')}")
     return Round(plan, found, ends, round(time.monotonic() - began, 1))
+
+
+def _keep(logs: Path, into: Path) -> Path:
+    """Put what each process said where it can be looked at, in place of what is there."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    for log in logs.glob("*.log"):
+        shutil.copy(log, into)
+    return into
 
 
 async def _round(
