@@ -205,9 +205,9 @@ class Leads(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ludb(records: Path) -> Leads:
-    """Twelve leads of every fourth record, all of even numbers: the low-pass was chosen on those of odd ones."""
+    """Twelve leads of every sixth record, all of even numbers: the low-pass was chosen on those of odd ones."""
     leads, beats = [], []
-    for number in range(2, 201, 4):
+    for number in range(2, 201, 6):
         path = records / "ludb" / "data" / str(number)
         if path.with_suffix(".hea").exists():
             leads.append(at_250_hz(path))
@@ -249,7 +249,7 @@ def test_st_of_clean_leads_stays_with_and_without_wander(ludb: Leads, wander_mv:
     lead, onset, end = ludb.beats.T
     before = ludb.mv[lead, end + 15] - ludb.mv[lead, onset - 5]
     after = y[lead, end + 15] - y[lead, onset - 5]
-    assert len(lead) > 2000
+    assert len(lead) > 1500
     assert np.percentile(np.abs(after - before), 95) < most_mv
 
 
