@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stream.commands.common import Json
+from stream.commands.common import Json, Records
 from stream.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed, side by side with peers where one exists.")
@@ -36,3 +36,15 @@ def bench_state(
     from stream.bench_state import state
 
     raise SystemExit(state(read_settings(), beds, seconds, writing, leads, json))
+
+
+@app.command("denoise")
+def bench_denoise(
+    records: Records = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer leads, levels, turns and peers.")] = False,
+    json: Json = False,
+) -> None:
+    """Speed and quality of the denoiser beside pywt, a band-pass and NeuroKit2, on records or generated hearts."""
+    from stream.bench_denoise import denoise
+
+    raise SystemExit(denoise(records or read_settings().records, json=json, quick=quick))
