@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ecg.beats import Beats
 from ecg.fibrillation import Fibrillation
+from ecg.mains import Mains
+from ecg.pacer import Pacer
 from ecg.quality import Quality
 from ecg.resample import Resampler
 from ecg.wavelet import Denoiser
@@ -28,7 +30,7 @@ class Chunk(NamedTuple):
 
     `first` is the number of clean-clock samples (250 Hz) that the bed's resampler gave before this chunk, and `off` the
     runs (lead, first, end) on that clock during which an electrode was off. `last` ends the session: the filters give
-    what they still hold.
+    what they still hold. `pacer` are samples of `mv` at which the device saw a pacer spike.
     """
 
     bed: int
@@ -36,19 +38,22 @@ class Chunk(NamedTuple):
     first: int
     off: Sequence[tuple[int, int, int]] = ()
     last: bool = False
+    pacer: Sequence[int] = ()
 
 
 class Analysis(NamedTuple):
     """What one bed gets back.
 
     `clean` is float32 (n_leads, m) at 250 Hz, the samples that follow the ones given before; `beats` and `fibrillation`
-    are structured arrays (see those modules); `quality` lists (second, verdict per lead) in order.
+    are structured arrays (see those modules); `quality` lists (second, verdict per lead) in order. `shown` is `clean`
+    with the pacer spikes that the device flagged, which nothing else sees.
     """
 
     clean: NDArray[np.float32]
     beats: NDArray[np.void]
     fibrillation: NDArray[np.void]
     quality: list[tuple[int, tuple[int, ...]]]
+    shown: NDArray[np.float32]
 
 
 class _Layout(msgspec.Struct, frozen=True):
@@ -63,17 +68,21 @@ class _Kept(msgspec.Struct, array_like=True):
     quality: list[bytes]
     beats: bytes
     fibrillation: bytes
+    mains: list[bytes]
+    pacer: bytes
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
 class FrontEnd:
-    """Resampling, denoising, quality, beats and fibrillation of many beds, a row a bed and a row a lead."""
+    """Resampling, mains, denoising, quality, beats and fibrillation of many beds, a row a bed and a row a lead."""
 
     def __init__(self) -> None:
         self._resampler, self._denoiser, self._quality = Resampler(), Denoiser(), Quality()
         self._beats, self._fibrillation = Beats(), Fibrillation()
+        self._mains = Mains()
+        self._pacers: dict[int, Pacer] = {}
         self._layouts: dict[int, _Layout] = {}
         self._free_streams: list[int] = []
         self._free_beds: list[int] = []
@@ -86,14 +95,17 @@ class FrontEnd:
             self._resampler.reset(stream, rate_hz)
             self._denoiser.reset(stream)
             self._quality.reset(stream)
+            self._mains.reset(stream)
         self._beats.reset(bed)
         self._fibrillation.reset(bed)
+        self._pacers[bed] = Pacer(rate_hz, n_leads)
         return bed
 
     def close(self, bed: int) -> None:
         """Take a bed's rows back."""
         self._free_streams.extend(self._layouts.pop(bed).streams)
         self._free_beds.append(bed)
+        del self._pacers[bed]
 
     def raw_after(self, bed: int, n_samples: int) -> int:
         """Return how many samples at 250 Hz there are after `n_samples` of the device since the bed was opened."""
@@ -108,12 +120,14 @@ class FrontEnd:
 
     def feed(self, chunks: Sequence[Chunk]) -> list[Analysis]:
         """Take the next samples of some beds, each at most once; return an Analysis for each, in the same order."""
+        chunks = [c._replace(mv=self._pacers[c.bed].take_out(c.mv, c.pacer)) for c in chunks]
         raw = self._resample(chunks)
         quality = self._judge(chunks, raw)
-        clean = self._denoise(chunks, raw)
+        clean = self._denoise(chunks, self._without_mains(chunks, raw))
         beats = self._per_bed(self._beats, chunks, clean)
         fibrillation = self._per_bed(self._fibrillation, chunks, clean)
-        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, strict=True)]
+        shown = [self._pacers[c.bed].put_back(signal) for c, signal in zip(chunks, clean, strict=True)]
+        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, shown, strict=True)]
 
     def snapshot(self, bed: int) -> bytes:
         """Return a bed's rows as bytes."""
@@ -126,6 +140,8 @@ class FrontEnd:
                 [self._quality.snapshot(s) for s in streams],
                 self._beats.snapshot(bed, len(streams)),
                 self._fibrillation.snapshot(bed),
+                [self._mains.snapshot(s) for s in streams],
+                self._pacers[bed].snapshot(),
             )
         )
 
@@ -137,9 +153,12 @@ class FrontEnd:
         for at, stream in enumerate(streams):
             self._resampler.restore(stream, state.resampler[at])
             self._quality.restore(stream, state.quality[at])
+            self._mains.restore(stream, state.mains[at])
         self._denoiser.restore_all(streams, state.denoiser)
         self._beats.restore(bed, state.beats)
         self._fibrillation.restore(bed, state.fibrillation, clean)
+        self._pacers[bed] = Pacer(state.rate_hz, len(streams))
+        self._pacers[bed].restore(state.pacer)
         return bed
 
     def _resample(self, chunks: Sequence[Chunk]) -> list[Signal]:
@@ -152,6 +171,16 @@ class FrontEnd:
             for i, signal in zip(members, _per_stream(self._resampler.feed, together), strict=True):
                 raw[i] = signal
         return self._with_tails(chunks, raw, self._resampler)
+
+    def _without_mains(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[Signal]:
+        """Take mains out; quality is judged before, as it is what the electrodes bring."""
+        streams = [self._layouts[chunk.bed].streams for chunk in chunks]
+        rows, x, count = _padded(list(zip(streams, raw, strict=True)))
+        y, at, out = self._mains.feed(rows, x, count), 0, []
+        for signal in raw:
+            out.append(y[at : at + len(signal), : signal.shape[1]])
+            at += len(signal)
+        return out
 
     def _denoise(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[Signal]:
         together = [(self._layouts[chunk.bed].streams, signal) for chunk, signal in zip(chunks, raw, strict=True)]

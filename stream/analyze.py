@@ -101,7 +101,7 @@ class _Watch:
 
     def __call__(self, device: str, origin_ns: int, analysis: Analysis) -> None:
         first = (origin_ns - self._t0_ns) / 1e9
-        self.clean.append(analysis.clean)
+        self.clean.append(analysis.shown)
         for beat in analysis.beats:
             self.samples.append(round((first + int(beat["sample"]) / ANALYSIS_HZ) * self._rate_hz))
             self.labels.append(chr(beat["label"]))

@@ -5,7 +5,7 @@ A heartbeat's way, in the order of this page:
 1. `ecg.frame` decodes a record of the input topic, `stream.intake` says whether it is admitted; what is not is a dead
    letter, and its neighbours go on.
 2. `ecg.timeline` puts the frames of each device in order.
-3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, denoised, quality, beats, fibrillation.
+3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, mains out, denoised, quality, beats, fibrillation.
 4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size.
 5. `stream.bed` goes through each device's entries in order, every 0.2 s of signal: `ecg.rhythm` decides what holds,
    `ecg.alarm` what is announced, `model.risk` the risk level.
@@ -410,14 +410,15 @@ class Pipeline:
     def _join(self, bed: Bed, pieces: list[tuple[int, Piece]]) -> tuple[Chunk, dict[int, int]]:
         assert bed.front is not None
         state, ends, rows = bed.state, {}, _ecg_rows(pieces[0][1])
-        first = self._front.raw_after(bed.front, state.n_in)
+        first, n_before, pacer = self._front.raw_after(bed.front, state.n_in), state.n_in, []
         for at, piece in pieces:
+            pacer += [state.n_in - n_before + spike for spike in piece.pacer]
             off = [*state.off, *(_at_analysis_rate(run, piece, rows) for run in piece.off if run[0] in rows)]
             state.off = merged(off) if len(off) > MANY_RUNS else off
             state.n_in += piece.mv.shape[1]
             ends[at] = self._front.clean_after(bed.front, state.n_in, last=piece.last)
         mv = np.concatenate([piece.mv[rows] for _, piece in pieces], axis=1)
-        return Chunk(bed.front, mv, first, tuple(state.off), pieces[-1][1].last), ends
+        return Chunk(bed.front, mv, first, tuple(state.off), pieces[-1][1].last, pacer), ends
 
     def _predict(
         self, analyses: Mapping[Bed, Analysis], setups: Mapping[Bed, Setup], out: Out
