@@ -64,11 +64,12 @@ def denoise(records: Path | None, *, json: bool, quick: bool = False) -> int:
     material = of_records(records) if records else of_hearts()
     if quick:
         material = _few(material)
-    cleaners: dict[str, Cleaner] = {"": stage, "path_": path}
-    cleaners |= {f"{name}_": own for name, own in peers().items() if not quick or "windows" not in name}
     figures = speed(turns=3 if quick else 9)
-    figures |= quality(material, cleaners, FEW_DB if quick else LEVELS_DB)
-    figures |= faithfulness(material.marked, cleaners)
+    with peers() as others:
+        cleaners: dict[str, Cleaner] = {"": stage, "path_": path}
+        cleaners |= {f"{name}_": own for name, own in others.items() if not quick or "windows" not in name}
+        figures |= quality(material, cleaners, FEW_DB if quick else LEVELS_DB)
+        figures |= faithfulness(material.marked, cleaners)
     left_out = [] if "neurokit2_" in cleaners else [f"neurokit2: {ENVIRONMENT} is not there, `make peers` makes it"]
     try:
         figures |= detection(material, FEW_DB[1:] if quick else DETECTION_DB)

@@ -1,9 +1,11 @@
-"""NeuroKit2's `ecg_clean` of each lead of a .npy file: a script for an environment that has nothing of Vigil.
+"""NeuroKit2's `ecg_clean`, lead by lead: a script for an environment that has nothing of Vigil.
 
-Arguments: the file of shape (n_leads, n_samples), the file to write, the rate in Hz.
+It reads lines {"wave": path of a .npy file of shape (n_leads, n_samples), "rate_hz": number}, writes what comes of a
+file over it, and answers with a line {} each.
 """
 
 import importlib
+import json
 import sys
 import warnings
 
@@ -11,11 +13,15 @@ import numpy as np
 
 
 def main() -> None:
-    """Clean each lead by itself, as the library does."""
+    """Answer each line of the standard input."""
     warnings.simplefilter("ignore")
     neurokit = importlib.import_module("neurokit2")
-    given, into, rate_hz = sys.argv[1:]
-    np.save(into, np.stack([neurokit.ecg_clean(lead, sampling_rate=int(rate_hz)) for lead in np.load(given)]))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        rate_hz = round(asked["rate_hz"])
+        clean = [neurokit.ecg_clean(lead, sampling_rate=rate_hz) for lead in np.load(asked["wave"])]
+        np.save(asked["wave"], np.stack(clean))
+        print("{}", flush=True)
 
 
 if __name__ == "__main__":

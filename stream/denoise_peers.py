@@ -8,9 +8,11 @@ level of each level's own (Johnstone and Silverman, J. R. Stat. Soc. B 59(2), 19
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -103,8 +105,9 @@ def _windows(clean: Cleaner, signals: Signals) -> Signals:
     return per_window(partial(_flat, clean), signals)
 
 
-def peers() -> dict[str, Cleaner]:
-    """Return the peers by name; `neurokit2` where its environment is."""
+@contextmanager
+def peers() -> Iterator[dict[str, Cleaner]]:
+    """Give the peers by name; `neurokit2`, which takes seconds to start, once, and only where its environment is."""
     named: dict[str, Cleaner] = {
         "highpass": highpass,
         "pywt_swt": partial(_flat, stationary),
@@ -113,22 +116,35 @@ def peers() -> dict[str, Cleaner]:
         "pywt_dwt_windows": partial(_windows, decimated),
         "bandpass_windows": partial(per_window, bandpass),
     }
-    return named | ({"neurokit2": neurokit2} if (ENVIRONMENT / "bin" / "python").exists() else {})
+    if (ENVIRONMENT / "bin" / "python").exists():
+        with neurokit2(ENVIRONMENT) as clean:
+            yield named | {"neurokit2": clean}
+    else:
+        yield named
 
 
-def neurokit2(signals: Signals, environment: Path = ENVIRONMENT) -> Signals:
-    """Return what NeuroKit2's `ecg_clean` makes of each lead, in an environment of its own.
+@contextmanager
+def neurokit2(environment: Path) -> Iterator[Cleaner]:
+    """Give NeuroKit2's `ecg_clean`, which runs in an environment of its own; it raises ValueError where it ended."""
+    command = [str(environment / "bin" / "python"), str(SCRIPT)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdin is not None
+        try:
+            yield partial(_asked, process, Path(folder) / "wave.npy")
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
-    Raises
-    ------
-    ValueError
-        If it did not run.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, got = Path(folder) / "given.npy", Path(folder) / "got.npy"
-        np.save(given, signals)
-        command = [str(environment / "bin" / "python"), str(SCRIPT), str(given), str(got), str(round(RATE_HZ))]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise ValueError(f"neurokit2 ended with {ended.returncode}: {ended.stderr[-200:]}")
-        return np.load(got)
+
+def _asked(process: subprocess.Popen[str], wave: Path, signals: Signals) -> Signals:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    np.save(wave, signals)
+    with suppress(BrokenPipeError):
+        print(json.dumps({"wave": str(wave), "rate_hz": RATE_HZ}), file=process.stdin, flush=True)
+    if not process.stdout.readline():
+        raise ValueError(f"neurokit2 ended with {process.wait()}")
+    return np.load(wave)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -116,10 +117,20 @@ def test_beats_are_found_in_clean_strips_and_missed_in_flat_ones() -> None:
 def test_neurokit2_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"
-    python.write_text("#!/bin/sh\necho no such module >&2; exit 3\n")
+    python.write_text("#!/bin/sh\nexit 3\n")
     python.chmod(0o755)
-    with pytest.raises(ValueError, match="neurokit2 ended with 3: no such module"):
-        neurokit2(np.zeros((1, 100)), tmp_path)
+    with neurokit2(tmp_path) as clean, pytest.raises(ValueError, match="neurokit2 ended with 3"):
+        clean(np.zeros((1, 100)))
+
+
+def test_neurokit2_is_asked_in_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "neurokit2.py").write_text("def ecg_clean(lead, sampling_rate):\n    return lead * sampling_rate\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(np.__file__).parents[1]}")
+    with neurokit2(tmp_path) as clean:
+        for size in (1.0, 2.0):
+            assert np.array_equal(clean(np.full((3, 50), size)), np.full((3, 50), 250 * size))
 
 
 def test_without_records_the_bench_runs_on_generated_hearts_and_says_so(
