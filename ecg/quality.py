@@ -63,7 +63,7 @@ class Unrest(NamedTuple):
     turns: float
 
 
-RESTLESS = Unrest(0.12, 0.2, 40.0)
+RESTLESS = Unrest(0.12, 0.18, 38.0)
 """Chosen in round numbers on `vfdb`, `cudb` and `mitdb` (`ecg.artefact_fit`)."""
 
 

@@ -73,3 +73,16 @@ def rhythm(
     raise SystemExit(
         evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
     )
+
+
+@app.command("quality")
+def quality(
+    data: Sets,
+    json: Json = False,
+    decisions: Decisions = None,
+    cross_validate: CrossValidate = False,
+) -> None:
+    """Score what is said of the signal: acceptable or not, noisy or not, and what the artefact ladder suspends."""
+    from stream.evaluate.quality import evaluate
+
+    raise SystemExit(evaluate(data, json=json, decisions=decisions, cross_validate=cross_validate))

@@ -46,3 +46,14 @@ def train_rhythm(
     from stream.evaluate.refit import train_rhythm as train
 
     train(data, out)
+
+
+@app.command("quality")
+def train_quality(
+    data: Sets,
+    out: Annotated[Path, typer.Option("--out", help="Where the forest goes (JSON).")],
+) -> None:
+    """Grow the forest that calls recordings of twelve leads acceptable or not."""
+    from stream.evaluate.quality import train
+
+    train(data, out)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from ecg.learned import LEARNED, has_seen, patients
+from ecg.learned import APART, LEARNED, has_seen, patients
+from ecg.quality_forest import SHIPPED
 
 
 def test_202_was_seen_because_its_patient_was() -> None:
@@ -28,13 +30,25 @@ def test_alarms_of_the_challenge_chose_how_unlike_the_beats_of_a_run_may_be_and_
     assert not has_seen([part for part in LEARNED if part != "run"], "cinc2015/v102s")
 
 
+def test_what_changes_no_alarm_is_listed_apart() -> None:
+    assert not LEARNED.keys() & APART.keys()
+    assert has_seen(["artefact"], "vfdb/605")
+    assert not has_seen(list(LEARNED), "cinc2011/1002867")
+
+
+def test_the_shipped_forest_names_the_records_that_are_listed() -> None:
+    records = msgspec.json.decode(SHIPPED.read_bytes())["records"]
+    assert {name: tuple(each) for name, each in records.items()} == APART["quality"]
+    assert len(patients("quality")) == 564
+
+
 def test_paced_records_taught_no_class_of_beats() -> None:
     assert not {f"mitdb/{name}" for name in ("102", "104", "107", "217")} & patients("beats")
 
 
 @pytest.mark.records
 def test_every_record_that_taught_is_here(records: Path) -> None:
-    for part in LEARNED.values():
+    for part in (*LEARNED.values(), *APART.values()):
         for name, taught in part.items():
             here = {path.stem for path in (records / name).glob("*.hea")}
             assert {*taught} <= here
