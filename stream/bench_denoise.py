@@ -142,7 +142,9 @@ def _few(material: Material) -> Material:
     names = tuple(strips.names[old] for old in leads)
     few = Strips(names, strips.clean_mv[leads], strips.qrs_mv[leads], strips.scored[leads], beats)
     noises = {name: own[leads] if len(own) == len(strips.names) else own for name, own in material.noises.items()}
-    return Material(material.said, few, noises, Marked(marked.clean_mv[::10], marked.complexes[::10]))
+    return Material(
+        f"every fourth of {material.said}", few, noises, Marked(marked.clean_mv[::10], marked.complexes[::10])
+    )
 
 
 def speed(turns: int) -> dict[str, float]:
