@@ -50,6 +50,7 @@ campaign: setup ## the long tests, under 25 minutes: faults simulated and real, 
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 campaign-full: setup ## the same for hours, with progress; CAMPAIGN=--resume goes on where it ended
+	-@$(BIN)/uv pip install -q --python $(BIN)/python --only-binary :all: atheris
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.campaign --full $(CAMPAIGN)
 
 soak: setup ## half an hour at 20 times speed: memory, open files and lag stay flat; MINUTES=3 for a try

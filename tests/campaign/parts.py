@@ -13,6 +13,7 @@ import msgspec
 from tests.campaign import failover, kills
 from tests.campaign.plan import plan
 from tests.faults.trial import trials
+from tests.fuzz.guided import guided
 from tests.fuzz.whole import MOST_SNAPSHOT, whole
 from tests.invariance import stretches
 from tests.invariance.__main__ import invariance
@@ -23,6 +24,8 @@ TRIALS = 1000
 ALTERATIONS = 1000
 NONSENSE = 50_000
 """Records of nonsense through the whole path in one part; a full campaign has twenty of these."""
+GUIDED = 200_000
+"""Inputs of a fuzzer that looks which branches they take."""
 MANY = 500
 """Beds of a large ward."""
 
@@ -52,6 +55,7 @@ def parts(full: bool, seed: int, records: Path | None) -> list[Part]:
     wards = list(stretches.full(records)) if full and records else [stretches.stated(records)]
     cuts = [Part(f"cuts {k}", lambda k=k: invariance([wards[k]], net=True, seed=seed + k)) for k in range(len(wards))]
     nonsense = [Part(f"nonsense {k}", lambda k=k: _nonsense(seed + k)) for k in range(20 if full else 0)]
+    nonsense += [Part("guided nonsense", lambda: _guided(seed))] if full else []
     real = [Part(f"kills {k}", lambda k=k: _killed(seed + k, rounds, k, records)) for k in range(rounds.rounds)]
     blind = [
         Part(f"blind {how} {beds} beds {groups} groups", lambda *, a=(beds, groups, how): _blind(*a))
@@ -81,6 +85,11 @@ def _nonsense(seed: int) -> dict[str, Any]:
     found = whole(NONSENSE, seed)
     outgrown = found["largest_snapshot_bytes"] > MOST_SNAPSHOT
     return found | {"differences": found["neighbours_changed"] + outgrown}
+
+
+def _guided(seed: int) -> dict[str, Any]:
+    found = guided(GUIDED, seed)
+    return found | {"differences": int(found.get("crashes", False))}
 
 
 def _killed(seed: int, rounds: Rounds, number: int, records: Path | None) -> dict[str, Any]:
