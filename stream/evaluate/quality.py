@@ -137,15 +137,16 @@ def _ladders(data: Path, failed: dict[str, str], *, cross_validate: bool) -> lis
         outcome = run.over(run.records(data / name), partial(artefact_fit.collect, record_set=name))
         failed.update({f"{name}/{record}": reason for record, reason in outcome.failed.items()})
         tallies += outcome.results.values()
+    patients = {each.patient for each in tallies}
     chosen: dict[str, int] = {}
-    if cross_validate and tallies:
-        for fold in divide({each.patient for each in tallies}, FOLDS):
-            chosen |= dict.fromkeys(fold, artefact_fit.fit(tallies, fold))
-    return [_ladder(each, chosen.get(each.patient, SHIPPED), seen=not cross_validate) for each in tallies]
+    for fold in divide(patients, FOLDS) if cross_validate and len(patients) > 1 else []:
+        chosen |= dict.fromkeys(fold, artefact_fit.fit(tallies, fold))
+    return [_ladder(each, chosen.get(each.patient)) for each in tallies]
 
 
-def _ladder(tally: Tally, rule: int, *, seen: bool) -> Ladder:
+def _ladder(tally: Tally, anew: int | None) -> Ladder:
+    """Return what the ladder did by a rule that was chosen without the patient, or by the shipped one."""
+    rule = SHIPPED if anew is None else anew
     counts = (tally.seconds.tolist(), tally.suspended[rule].tolist(), tally.noisy.tolist())
-    return Ladder(
-        tally.record, tally.patient, CANDIDATES[rule], *counts, seen and has_seen(["artefact"], tally.patient)
-    )
+    was_seen = anew is None and has_seen(["artefact"], tally.patient)
+    return Ladder(tally.record, tally.patient, CANDIDATES[rule], *counts, was_seen)
