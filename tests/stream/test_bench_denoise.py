@@ -14,7 +14,8 @@ from scipy import signal
 from ecg.ec57.noise import noise_amplitude
 from ecg.record import read
 from stream import bench_denoise, denoise_peers
-from stream.bench_denoise import MADE_LIKE, denoise, of_hearts
+from stream.bench_denoise import MADE_LIKE, delays, denoise, of_hearts
+from stream.bench_denoise_picture import draw
 from stream.denoise_faith import beat_errors, edges, faithfulness, marked_of
 from stream.denoise_peers import RATE_HZ, Signals, bandpass, highpass, neurokit2, per_window, stationary, universal
 from stream.denoise_scores import gains, noise_of, noisy, strips_of
@@ -172,3 +173,28 @@ def test_strips_of_records_are_whole_and_have_beats_and_complexes(records: Path)
     marked = marked_of(records, ("1", "23"))
     assert len(marked.complexes) == len(marked.clean_mv) == 2 * 12
     assert sum(map(len, marked.complexes)) > 100
+
+
+def test_delays_are_those_of_the_filters_and_a_monitor_may_have_one_within_150_ms() -> None:
+    found = {(row["wavelet"], row["levels"]): row for row in delays()}
+    assert found["db4", 4] == {
+        "wavelet": "db4", "levels": 4, "samples": 105,
+        "s_at_100_hz": 1.05, "s_at_125_hz": 0.84, "s_at_250_hz": 0.42, "s_at_500_hz": 0.21, "s_at_1000_hz": 0.105,
+    }  # fmt: skip
+    assert [found[key]["s_at_250_hz"] for key in (("db2", 5), ("sym8", 3))] == [0.372, 0.42]
+    assert all(float(found[key]["s_at_250_hz"]) <= 0.15 for key in (("db4", 2), ("db2", 3), ("haar", 5)))
+
+
+def test_the_picture_shows_a_noisy_strip_above_what_the_path_makes_of_it_and_is_the_same_each_time(
+    tmp_path: Path,
+) -> None:
+    drawn = []
+    for name in ("a.svg", "b.svg"):
+        draw(tmp_path / name)
+        drawn.append((tmp_path / name).read_text())
+    assert drawn[0] == drawn[1]
+    lines = [line.split('"')[1] for line in drawn[0].splitlines() if line.startswith("<polyline")]
+    noisy, clean, heart = (np.array([float(at.split(",")[1]) for at in line.split()]) for line in lines)
+    rough = [np.abs(np.diff(y)).sum() for y in (noisy, clean, heart)]
+    assert rough[0] > 2 * rough[1]
+    assert rough[1] < 1.6 * rough[2]
