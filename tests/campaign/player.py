@@ -12,8 +12,10 @@ import hashlib
 import itertools
 import random
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -35,6 +37,7 @@ from stream.signing import Signer
 
 WARDS = ("icu", "ward-2")
 MINUTE_NS = 60_000_000_000
+Answer = TypeVar("Answer")
 
 
 class Played(msgspec.Struct):
@@ -123,6 +126,15 @@ class _Staff:
         }[what]
 
 
+async def _again_until_there(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Try until brokers answer: on a slow machine the devices may start just as the first broker is ended."""
+    while True:
+        try:
+            return await attempt()
+        except ConnectionError:
+            await asyncio.sleep(0.5)
+
+
 async def play(played: Played) -> None:
     """Send the frames of all devices on the shared clock, and what the staff does meanwhile."""
     kafka = {"bootstrap_servers": played.kafka}
@@ -134,9 +146,9 @@ async def play(played: Played) -> None:
         devices(told, clock.now_ns(), played.frame_s, played.seed), played.seconds
     ))  # fmt: skip
     staff = _Staff(kafka, [story.device for story in told], clock, played.seed, Signer.load(Path(played.key)))
-    await staff.admit()
+    await _again_until_there(staff.admit)
     working = asyncio.create_task(staff.work())
-    sent = await send(later, played.kafka, topics.INPUT, clock=clock)
+    sent = await _again_until_there(lambda: send(later, played.kafka, topics.INPUT, clock=clock))
     working.cancel()
     print(msgspec.json.encode({"frames": sent.frames, "late_p99_s": sent.late_p99_s}).decode(), flush=True)
 
