@@ -51,6 +51,9 @@ class Verdict(IntEnum):
     """The level moves more than the heart does, at once."""
 
 
+_BY_CODE = tuple(sorted(Verdict))
+
+
 class Unrest(NamedTuple):
     """How restless a second is: it is, by a rule, where all three are at least those of the rule.
 
@@ -180,7 +183,7 @@ class Quality:
             _feed(*kept, rows, raw, count, flags, codes, unrests, done)
         restless: list[list[bool]] = np.greater_equal(unrests, RESTLESS).all(axis=2).tolist()  # pyright: ignore
         return [
-            [Second(at + k, Verdict(code), restless[i][k]) for k, code in enumerate(codes[i, :n].tolist())]
+            [Second(at + k, _BY_CODE[code], restless[i][k]) for k, code in enumerate(codes[i, :n].tolist())]
             for i, (at, n) in enumerate(zip(first.tolist(), done.tolist(), strict=True))
         ]
 
@@ -308,8 +311,10 @@ def _unrest(x, found):  # pyright: ignore
     part = _N // _PARTS
     ranges = np.empty(_PARTS, dtype=np.float32)
     for p in range(_PARTS):
-        tenth = x[p * part : (p + 1) * part]
-        ranges[p] = tenth.max() - tenth.min()
+        low = high = x[p * part]
+        for k in range(p * part + 1, (p + 1) * part):
+            low, high = min(low, x[k]), max(high, x[k])
+        ranges[p] = high - low
     ranges.sort()
     steepest, turns = np.float32(0), 0
     for k in range(_N - 4):
