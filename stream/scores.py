@@ -114,6 +114,20 @@ _RHYTHM = {
     "ltafdb_af_sp": "`ltafdb`: AF from RR intervals, duration, Sp",
     "cinc2017_rules_f1_mean": "`cinc2017`: mean F1 of N, A, O (a fraction)",
 }
+_QUALITY = {
+    "cinc2011_accuracy": "`cinc2011`: acceptable or not, accuracy (a fraction)",
+    "cinc2011_unacceptable_se": "... unacceptable recordings found",
+    "cinc2011_unacceptable_sp": "... acceptable ones left",
+    "cinc2011_auroc": "... AUROC",
+    "lethal_suspended_s": "`vfdb`, `cudb`: s of VF, flutter or VT at level 2",
+    "lethal_s": "... of so many",
+    "vfdb_noise_suspended": "`vfdb`: seconds marked as noise at level 2 (a fraction)",
+    "vfdb_rest_suspended": "... of those without a mark",
+    "mitdb_clean_suspended": "`mitdb`: seconds at level 2",
+    "mitdb_em_12_suspended": "... with electrode motion at 12 dB",
+    "mitdb_em_6_suspended": "... at 6 dB",
+    "cinc2017_noisy_auroc_by_unrest": "`cinc2017`: class ~ by unrest, AUROC",
+}
 _PEER = ("--peer", "sleepecg")
 
 SCORES: tuple[Asked, ...] = (
@@ -138,6 +152,10 @@ SCORES: tuple[Asked, ...] = (
         ("rhythm", "--cross-validate"),
         ("vfdb", "cudb", "mitdb", "svdb", "nstdb", "ltafdb", "cinc2017"),
         _RHYTHM,
+    ),
+    *(
+        Asked("`quality`", ("quality", *how), ("cinc2011", "vfdb", "cudb", "mitdb", "nstdb", "cinc2017"), _QUALITY)
+        for how in ((), ("--cross-validate",))
     ),
 )
 """What is run. Where what is learned is fitted anew it is run twice: by what is shipped, and by that of each fold."""
