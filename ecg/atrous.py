@@ -19,12 +19,16 @@ TOGETHER = 8
 """Streams that go through each step side by side: what one has just written is not yet there to be read again."""
 LIMIT_MV = np.float32(10_000.0)
 MEAN_TO_SIGMA = 1.2533
-_RANK = 0.3
+_RANK, _PACE = 0.4, 0.6
 _LEAST_SIGMA_MV = 1e-3
 # 15-31 Hz and below hold P, T and fibrillatory waves too: noise there is no more than muscles, which fill all levels,
 # give beside what they give at 31-62 Hz (ratios of `nstdb`'s record of muscle noise)
 _COARSE = (np.float32(1.0), np.float32(1.0), np.float32(1.6), np.float32(1.2))
-_CALM, _CERTAIN = np.float32(4.0), np.float32(8.0)
+_LITTLE = np.float32(0.075)
+"""Noise of 15-31 Hz, as a share of the complexes there, that is let be; from twice that on thresholds are whole."""
+_FADE = np.float32(0.96)
+"""What is left of the size of the complexes after a block without any: half of it after 1.7 s."""
+_CALM, _CERTAIN = np.float32(12.0), np.float32(24.0)
 
 
 class Plan(NamedTuple):
@@ -52,7 +56,7 @@ def sections(plan):  # pyright: ignore
     """Return where each part of a stream's memory begins, and at the end how many float32 numbers it takes."""
     levels = plan.strength.shape[0]
     tails = plan.delay  # of the filters of all levels: (taps - 1) * (1 + 2 + 4 + ...)
-    sizes = (plan.delay, tails, tails, tails, plan.late.sum(), GUARD, plan.guard.max(), levels, levels, 1)
+    sizes = (plan.delay, tails, tails, tails, plan.late.sum(), GUARD, plan.guard.max(), levels, levels + 1, 1)
     ends = np.zeros(len(sizes) + 2, dtype=np.int64)
     for k in range(len(sizes)):
         ends[k + 1] = ends[k] + sizes[k]
@@ -318,21 +322,25 @@ def _measure(detail, first, levels, late, inside, n, memory, row, sums, means): 
 def _follow(strength, needed, active, blocks, since, g, inside, n, memory, row, noise, means, limits):  # pyright: ignore
     """Follow the noise level of each level by the means of blocks; give the thresholds of each block, and its scale.
 
-    A level moves, by a share of itself, towards the value that `_RANK` of the means lie under.
+    A level moves, by a share of itself, towards the value that `_RANK` of the means lie under. After the sums lies the
+    size of the complexes: the greatest mean of a block, fading.
     """
     levels, ended = strength.shape[0], (inside + n) // BLOCK
+    last, largest = levels - 1, noise + 2 * levels
     for block in range(ended + 1):
+        size = memory[row, largest]
         for j in range(levels):
             sigma = memory[row, noise + j]
             if j >= 2:
                 sigma = min(sigma, _COARSE[min(j, 3)] * memory[row, noise + 1])
+            share = _beyond(sigma, _LITTLE * size) if j == 2 else np.float32(1)
             sigma *= np.float32(MEAN_TO_SIGMA)
-            limits[block, j] = strength[j] * sigma
+            limits[block, j] = strength[j] * sigma * share
             if j == active:
                 limits[block, levels] = np.float32(1) / max(sigma, np.float32(_LEAST_SIGMA_MV))
         if block == ended:
             break
-        pace = np.float32(max(0.1, 1.0 / (1.0 + blocks + block)))
+        pace = np.float32(max(_PACE, 1.0 / (1.0 + blocks + block)))
         up, down = np.float32(1) + pace * np.float32(_RANK), np.float32(1) - pace * np.float32(1 - _RANK)
         whole = since[g, (block + 1) * BLOCK - inside - 1]
         for j in range(levels):
@@ -340,7 +348,15 @@ def _follow(strength, needed, active, blocks, since, g, inside, n, memory, row, 
             moved = min(level * up, value) if value > level else max(level * down, value)
             if whole >= needed[j]:
                 memory[row, noise + j] = value if level == 0 else moved
+        if whole >= needed[last]:
+            memory[row, largest] = max(size * _FADE, max(means[block, active], means[block, last]))
     return blocks + ended
+
+
+@njit(cache=True, error_model="numpy")
+def _beyond(value, least):  # pyright: ignore
+    """Return how far a value is beyond another: 0 up to it, 1 from twice of it on."""
+    return min(max(value - least, np.float32(0)), least) / least if least > 0 else np.float32(value > 0)
 
 
 @njit(cache=True, error_model="numpy")

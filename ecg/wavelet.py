@@ -45,7 +45,7 @@ class Denoising:
 
     wavelet: str = "db4"
     levels: int = 4
-    strength: tuple[float, ...] = (3.0, 3.0, 2.5, 1.0)
+    strength: tuple[float, ...] = (3.5, 3.5, 2.5, 1.0)
     fixed_mv: tuple[float, ...] | None = None
     rule: Rule = "garrote"
     wander: bool = True
