@@ -129,10 +129,16 @@ class WorkerProcess(Process):
         super().__init__(name, brokers, draw)
         self.group = group
         self.worker: Worker | None = None
-        self.acknowledged: dict[int, int] = {}
 
     def left(self) -> None:
         self.group.leave(self)
+
+    def has_taken(self, partition: int, end: int) -> bool:
+        """Say whether it has a partition, and has taken all of it up to an offset."""
+        worker = self.worker
+        if worker is None or worker.turn.locked() or partition not in self.group.assigned.get(self, ()):
+            return False
+        return worker.next.get(partition) == end
 
     def terminate(self) -> None:
         if self.up:
@@ -202,10 +208,9 @@ class WorkerProcess(Process):
         return events
 
     def _ack(self, host: Host) -> Callable[[Any], Any]:
-        async def ack(event: Any) -> None:
+        async def ack(_event: Any) -> None:
             host.about("acknowledge")
             await host.io(0.0)
-            self.acknowledged[event.message.partition] = event.message.offset
 
         return ack
 
