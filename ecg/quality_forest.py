@@ -1,23 +1,26 @@
 """Whether a short recording of twelve leads is acceptable, by a forest of decision trees on what describes it.
 
-Weights lie in `quality_forest.json` beside this file; `ecg.quality_fit` grows them. Inference is NumPy alone.
+Weights lie in `quality_forest.safetensors` beside this file; `ecg.quality_fit` grows them. Inference is NumPy alone.
 Breiman 2001 (doi:10.1023/A:1010933404324), with deviations: a tree chooses among its own draw of features in all of its
 nodes, looks at 32 steps of each, and has the same depth everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 
 from ecg.quality_features import NAMES, describe
 
-SHIPPED = Path(__file__).with_name("quality_forest.json")
+_KINDS = {"edges": "f8", "feature": "u2", "step": "u1", "votes": "f8"}
+SHIPPED = Path(__file__).with_name("quality_forest.safetensors")
 
 
 class Forest(NamedTuple):
@@ -86,18 +89,18 @@ def shipped() -> Forest:
     return decode(SHIPPED.read_bytes())
 
 
-class _Stored(msgspec.Struct):
-    names: tuple[str, ...]
-    records: dict[str, tuple[str, ...]]
-    edges: list[list[float]]
-    feature: list[list[int]]
-    step: list[list[int]]
-    votes: list[list[float]]
+def encode(forest: Forest, made: Mapping[str, object]) -> bytes:
+    """Return a forest as safetensors, the same bytes for the same forest.
 
-
-def encode(forest: Forest, records: dict[str, tuple[str, ...]]) -> bytes:
-    """Return a forest as JSON, with the names of its features and the records that it was grown on."""
-    return msgspec.json.encode(_Stored(NAMES, records, *(each.tolist() for each in forest)))
+    Parameters
+    ----------
+    forest : Forest
+    made : mapping
+        How it was made, for its metadata: command, seed, split, commit, records.
+    """
+    tensors = {name: np.ascontiguousarray(each.astype(_KINDS[name])) for name, each in forest._asdict().items()}
+    said = msgspec.json.encode({"features": NAMES, **made}, order="sorted").decode()
+    return safetensors.numpy.save(tensors, {"made": said})  # one entry: several would have no order of their own
 
 
 def decode(kept: bytes) -> Forest:
@@ -108,14 +111,23 @@ def decode(kept: bytes) -> Forest:
     ValueError
         If it is of other features, or of another layout.
     """
-    stored = msgspec.json.decode(kept, type=_Stored)
-    if stored.names != NAMES:
-        raise ValueError(f"a forest must be of the features {NAMES[:2]} ..., got {stored.names[:2]} ...")
-    forest = Forest(
-        np.array(stored.edges), np.array(stored.feature), np.array(stored.step), np.array(stored.votes, np.float64)
-    )
+    names = made(kept).get("features")
+    if names != list(NAMES):
+        raise ValueError(f"a forest must be of the features {NAMES[:2]} ..., got {str(names)[:60]} ...")
+    tensors = safetensors.numpy.load(kept)
+    wide = {"edges": np.float64, "feature": np.int64, "step": np.int64, "votes": np.float64}
+    forest = Forest(**{name: tensors[name].astype(kind) for name, kind in wide.items()})
     leaves = forest.votes.shape[-1]
     shape = (len(forest.votes), leaves - 1)
     if forest.feature.shape != shape or forest.step.shape != shape or leaves & (leaves - 1):
         raise ValueError(f"a forest of {len(forest.votes)} trees must have nodes of shape {shape}")
     return forest
+
+
+def made(kept: bytes) -> dict[str, Any]:
+    """Return how a forest was made, as `encode` was told; raises ValueError where it is no such file."""
+    try:
+        length = int.from_bytes(kept[:8], "little")
+        return msgspec.json.decode(msgspec.json.decode(kept[8 : 8 + length])["__metadata__"]["made"])
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"a forest must be safetensors that say how they were made: {error}") from error

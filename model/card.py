@@ -91,6 +91,20 @@ Specificity of `lethal` by set: {specificities}.
 """
 
 
+_FOREST = """
+# The forest of signal quality
+
+`ecg/quality_forest.safetensors`: is a recording of twelve leads and ten seconds acceptable to a reader? 200 trees on
+211 quantities ([docs/denoising.md](docs/denoising.md)). **It decides nothing on the ward.**
+
+- Command: `{command}`, seed {seed}, commit {commit}.
+- Grown on {records} recordings of `cinc2011` (PhysioNet/CinC Challenge 2011, Silva, Moody and Celi, Computing in
+  Cardiology 2011; ODC-By 1.0): phones, made by volunteers; nothing says how it does on a ward's monitors.
+- Split: {split}.
+- Figures: `vigil evaluate quality --cross-validate`, in [docs/evaluation.md](docs/evaluation.md).
+"""
+
+
 def card(metadata: Mapping[str, Any], parameters: int) -> str:
     """Return the model card as Markdown.
 
@@ -120,6 +134,12 @@ def card(metadata: Mapping[str, Any], parameters: int) -> str:
     )
 
 
+def forest_card(made: Mapping[str, Any]) -> str:
+    """Return what the card says of the forest of signal quality; `made` is as `ecg.quality_forest.made` gives it."""
+    records = sum(len(names) for names in made["records"].values())
+    return _FOREST.format(records=records, **{name: made[name] for name in ("command", "commit", "seed", "split")})
+
+
 def _data(metadata: Mapping[str, Any], name: str) -> str:
     return f"| `{name}` | {len(metadata['records'][name])} | {metadata['windows'][name]} | {CITATIONS[name]} |"
 
@@ -141,7 +161,9 @@ def _set_rows(figures: Mapping[str, float], sets: Mapping[str, object]) -> list[
 
 
 if __name__ == "__main__":
+    from ecg.quality_forest import SHIPPED, made
     from model.weights import load, shipped
 
     shown = load(shipped())
     print(card(shown.metadata, shown.parameters), end="")
+    print(forest_card(made(SHIPPED.read_bytes())), end="")

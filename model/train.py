@@ -219,7 +219,7 @@ def _provenance(windows: dataset.Windows, seed: int, epochs: int, folds: int) ->
     libraries = {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
     return {
         "command": f"vigil train net --data DIR --out FILE --seed {seed}",
-        "commit": _commit(),
+        "commit": commit(),
         "seed": seed,
         "epochs": epochs,
         "split": f"{folds} folds by patient for the figures and the calibration; the weights are trained on all",
@@ -231,7 +231,7 @@ def _provenance(windows: dataset.Windows, seed: int, epochs: int, folds: int) ->
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit that the running code is of, with `-dirty` where it was changed, or `unknown`."""
     ask = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:

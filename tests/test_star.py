@@ -15,7 +15,7 @@ OURS = ("ecg", "model", "simulators", "stream")
 WITH_DEVICES = ("stream.commands.services", "stream.demo", "stream.bench")
 PURE = ("stream.pipeline", "stream.analyze", "stream.evaluate", "stream.exported")
 SERVERS = ("faust", "aiokafka", "redis")
-OF_ECG = ("numpy", "scipy", "pywt", "msgspec", "numba")
+OF_ECG = ("numpy", "scipy", "pywt", "msgspec", "numba", "safetensors")
 IMPURE = ("asyncio", "http", "multiprocessing", "random", "secrets", "socket", "ssl", "subprocess", "time", "urllib")
 
 

@@ -51,7 +51,7 @@ def train_rhythm(
 @app.command("quality")
 def train_quality(
     data: Sets,
-    out: Annotated[Path, typer.Option("--out", help="Where the forest goes (JSON).")],
+    out: Annotated[Path, typer.Option("--out", help="Where the forest goes (safetensors).")],
 ) -> None:
     """Grow the forest that calls recordings of twelve leads acceptable or not."""
     from stream.evaluate.quality import train

@@ -59,17 +59,26 @@ def evaluate(data: Path, *, json: bool, decisions: Path | None, cross_validate: 
 
 
 def train(data: Path, out: Path) -> None:
-    """Grow the forest on the recordings of `cinc2011` in a folder of the sets, and write it as JSON.
+    """Grow the forest on the recordings of `cinc2011` in a folder of the sets, and write it as safetensors.
 
     Raises
     ------
     ValueError
         If they are not there.
     """
+    from model.train import commit
+
     bad = _reference(data / "cinc2011")
     found = run.over([data / "cinc2011" / name for name in bad], quality_fit.collect)
     forest = quality_fit.fit(list(found.results.values()), bad)
-    out.write_bytes(quality_forest.encode(forest, {"cinc2011": tuple(sorted(found.results))}) + b"\n")
+    made = {
+        "command": "vigil train quality --data DIR --out FILE",
+        "seed": quality_fit.SEED,
+        "split": f"{FOLDS} folds by recording for the figures, twins together; the weights are grown on all",
+        "commit": commit(),
+        "records": {"cinc2011": sorted(found.results)},
+    }
+    out.write_bytes(quality_forest.encode(forest, made))
 
 
 def _reference(folder: Path) -> dict[str, bool]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg.quality_features import NAMES
-from ecg.quality_forest import Forest, decode, encode, judge, shipped, unacceptable
+from ecg.quality_forest import SHIPPED, Forest, decode, encode, judge, made, shipped, unacceptable
 
 
 def forest() -> Forest:
@@ -36,14 +36,18 @@ def test_what_stands_on_an_edge_is_on_the_step_below_it() -> None:
 
 
 def test_a_forest_is_read_as_it_was_written() -> None:
-    kept = decode(encode(forest(), {"made": ("1",)}))
+    written = encode(forest(), {"seed": 1})
+    kept = decode(written)
+    assert written == encode(forest(), {"seed": 1})
+    assert made(written)["seed"] == 1
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(kept, forest(), strict=True))
 
 
 def test_a_forest_of_other_features_or_with_a_broken_tree_is_refused() -> None:
-    kept = encode(forest(), {})
     with pytest.raises(ValueError, match="features"):
-        decode(kept.replace(b'"size_least"', b'"height"'))
+        decode(encode(forest(), {"features": ["height"]}))
+    with pytest.raises(ValueError, match="say how they were made"):
+        decode(b"{}")
     with pytest.raises(ValueError, match="nodes of shape"):
         decode(encode(forest()._replace(step=forest().step[:, :2]), {}))
 
@@ -52,6 +56,7 @@ def test_the_shipped_forest_divides_by_features_that_there_are_and_votes_between
     found = shipped()
     assert found.feature.max() < len(NAMES) == len(found.edges)
     assert 0 <= found.votes.min() < 0.5 < found.votes.max() <= 1
+    assert {"command", "seed", "split", "commit", "records"} <= made(SHIPPED.read_bytes()).keys()
 
 
 def test_twelve_flat_leads_are_unacceptable_and_twelve_of_a_quiet_heart_are_not() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg.quality_forest import SHIPPED, made
 from ecg.record import read
 from model import dataset
-from model.card import card
+from model.card import card, forest_card
 from model.labels import CLASSES
 from model.weights import Classifier, load, shipped
 
@@ -20,7 +21,8 @@ def classifier() -> Classifier:
 
 
 def test_the_model_card_is_what_the_weights_say_of_themselves(classifier: Classifier) -> None:
-    assert (ROOT / "MODEL_CARD.md").read_text() == card(classifier.metadata, classifier.parameters)
+    forest = forest_card(made(SHIPPED.read_bytes()))
+    assert (ROOT / "MODEL_CARD.md").read_text() == card(classifier.metadata, classifier.parameters) + forest
 
 
 def test_the_weights_name_a_commit_of_unchanged_code(classifier: Classifier) -> None:

@@ -178,12 +178,12 @@ def test_an_empty_folder_cannot_be_scored(tmp_path: Path) -> None:
 
 def test_training_writes_a_forest_that_can_be_read_and_names_its_records(tmp_path: Path) -> None:
     recordings(tmp_path / "cinc2011")
-    train(tmp_path, tmp_path / "forest.json")
-    kept = (tmp_path / "forest.json").read_bytes()
+    train(tmp_path, tmp_path / "forest.safetensors")
+    kept = (tmp_path / "forest.safetensors").read_bytes()
     assert len(quality_forest.decode(kept).votes) == 10
-    assert msgspec.json.decode(kept)["records"] == {"cinc2011": [f"{k:02}" for k in range(12)]}
+    assert quality_forest.made(kept)["records"] == {"cinc2011": [f"{k:02}" for k in range(12)]}
 
 
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="both kinds"):
-        train(tmp_path, tmp_path / "forest.json")
+        train(tmp_path, tmp_path / "forest.safetensors")
