@@ -249,8 +249,10 @@ def scores(records: Path, say: Callable[[str], None], asked: Sequence[Asked] = S
 
 def _counted(report: Report) -> str:
     """Say how many records there were, and how many of which kind."""
-    counts = {name.replace("_", " "): n for name, n in report["figures"].items() if name.startswith("records")}
-    return ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "records")
+    counted = {
+        name: n for name, n in report["figures"].items() if name.startswith("records") or name.endswith("_records")
+    }
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counted.items() if n or name == "records")
 
 
 def main() -> int:
