@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from ecg.learned import APART, LEARNED, has_seen, patients
-from ecg.quality_forest import SHIPPED
+from ecg.quality_forest import SHIPPED, made
 
 
 def test_202_was_seen_because_its_patient_was() -> None:
@@ -37,7 +36,7 @@ def test_what_changes_no_alarm_is_listed_apart() -> None:
 
 
 def test_the_shipped_forest_names_the_records_that_are_listed() -> None:
-    records = msgspec.json.decode(SHIPPED.read_bytes())["records"]
+    records = made(SHIPPED.read_bytes())["records"]
     assert {name: tuple(each) for name, each in records.items()} == APART["quality"]
     assert len(patients("quality")) == 564
 
