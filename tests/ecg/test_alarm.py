@@ -470,8 +470,11 @@ class AlarmMachine(RuleBasedStateMachine):
 
     @rule(on=st.booleans())
     def stand_by(self, on: bool) -> None:
+        away = self.alarm.standby
         self.command(Standby(on))
         assert self.alarm.standby == on
+        if on or away:  # a patient who was away begins anew, however shortly it was
+            self.worst = {}
 
     @rule(high=st.sampled_from((100.0, 220.0)))
     def change_limits(self, high: float) -> None:
