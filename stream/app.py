@@ -170,7 +170,7 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
             worker = held["worker"]
             parts = {part.partition for part in app.consumer.assignment() if part.topic == topics.INPUT}
             try:
-                await progress.check(parts - worker.stopped, worker.next)
+                await progress.check(parts - worker.stopped, worker.next, busy=worker.turn.locked())
             except StuckError as error:
                 await fail(app, error)
                 return

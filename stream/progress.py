@@ -18,6 +18,8 @@ from stream.kafka import Kafka, reading
 
 PATIENCE_S = 20.0
 """A partition of which nothing was taken for so long stands still, if its log has more: a tick comes every second."""
+BUSY_S = 60.0
+"""The same while it is at work on something, a restore or a batch: that may take long, but not for ever."""
 ASK_S = 5.0
 """Brokers that do not say within this time where the log ends are themselves away, which is no fault of this worker."""
 
@@ -41,7 +43,7 @@ class Progress:
         self._kafka, self._clock = kafka, clock
         self._seen: dict[int, tuple[int, float]] = {}
 
-    async def check(self, assigned: Iterable[int], taken: Mapping[int, int]) -> None:
+    async def check(self, assigned: Iterable[int], taken: Mapping[int, int], *, busy: bool = False) -> None:
         """Note how far the partitions are that the group has given this worker; to be called every second.
 
         Parameters
@@ -50,6 +52,8 @@ class Progress:
             The partitions, but for those that were stopped.
         taken : mapping of int to int
             By partition, the offset that is next; one that is not in it was never begun.
+        busy : bool
+            Whether the worker is at work on something.
 
         Raises
         ------
@@ -59,14 +63,15 @@ class Progress:
         now = self._clock()
         at = {partition: taken.get(partition, 0) for partition in assigned}
         self._seen = {p: self._seen[p] if self._seen.get(p, (-1,))[0] == n else (n, now) for p, n in at.items()}
-        still = [p for p, (_, since) in self._seen.items() if now - since > PATIENCE_S]
+        patience_s = BUSY_S if busy else PATIENCE_S
+        still = [p for p, (_, since) in self._seen.items() if now - since > patience_s]
         if not still:
             return
         for partition, end in (await self._ends(still)).items():
             if end > at[partition]:
                 raise StuckError(
                     f"partition {partition} must go on, got nothing behind offset {at[partition]} of {end} "
-                    f"for {PATIENCE_S:.0f} s"
+                    f"for {patience_s:.0f} s"
                 )
         self._seen.clear()  # from now on: an outage is over, or there is nothing to take
 

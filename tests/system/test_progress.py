@@ -14,7 +14,7 @@ from ecg.frame import Tick, encode
 from stream import topics
 from stream.embedded import Services
 from stream.kafka import Kafka, Send, durable, producing
-from stream.progress import PATIENCE_S, Progress, StuckError
+from stream.progress import BUSY_S, PATIENCE_S, Progress, StuckError
 from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
@@ -73,8 +73,23 @@ def test_a_partition_that_was_given_and_never_begun_stands_still(kafka: Kafka) -
         progress = Progress(kafka, clock=lambda: now[0])
         await progress.check([2], {})
         now[0] += PATIENCE_S + 1
+        await progress.check([2], {}, busy=True)  # a long restore
         with pytest.raises(StuckError, match="partition 2"):
             await progress.check([2], {})
+
+    asyncio.run(story())
+
+
+def test_work_that_never_ends_is_a_standstill_too(kafka: Kafka) -> None:
+    now = [0.0]
+
+    async def story() -> None:
+        await tick(kafka, 2, 1)
+        progress = Progress(kafka, clock=lambda: now[0])
+        await progress.check([2], {}, busy=True)
+        now[0] += BUSY_S + 1
+        with pytest.raises(StuckError, match="for 60 s"):
+            await progress.check([2], {}, busy=True)
 
     asyncio.run(story())
 
