@@ -22,6 +22,8 @@ from ecg.resample import Resampler
 from ecg.wavelet import Denoiser
 
 Signal = NDArray[np.float32]
+_Padded = tuple[NDArray[np.int64], Signal, NDArray[np.int64]]
+"""Leads of many beds under each other: their rows, samples padded to one width, and how many are valid."""
 _NOTHING: Signal = np.empty((0, 0), np.float32)
 
 
@@ -122,8 +124,10 @@ class FrontEnd:
         """Take the next samples of some beds, each at most once; return an Analysis for each, in the same order."""
         chunks = [c._replace(mv=self._pacers[c.bed].take_out(c.mv, c.pacer)) for c in chunks]
         raw = self._resample(chunks)
-        quality = self._judge(chunks, raw)
-        clean = self._denoise(chunks, self._without_mains(chunks, raw))
+        streams = [self._layouts[chunk.bed].streams for chunk in chunks]
+        padded = _padded(list(zip(streams, raw, strict=True)))
+        quality = self._judge(chunks, raw, padded)
+        clean = self._denoise(chunks, streams, padded)
         beats = self._per_bed(self._beats, chunks, clean)
         fibrillation = self._per_bed(self._fibrillation, chunks, clean)
         shown = [self._pacers[c.bed].put_back(signal) for c, signal in zip(chunks, clean, strict=True)]
@@ -172,19 +176,11 @@ class FrontEnd:
                 raw[i] = signal
         return self._with_tails(chunks, raw, self._resampler)
 
-    def _without_mains(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[Signal]:
-        """Take mains out; quality is judged before, as it is what the electrodes bring."""
-        streams = [self._layouts[chunk.bed].streams for chunk in chunks]
-        rows, x, count = _padded(list(zip(streams, raw, strict=True)))
-        y, at, out = self._mains.feed(rows, x, count), 0, []
-        for signal in raw:
-            out.append(y[at : at + len(signal), : signal.shape[1]])
-            at += len(signal)
-        return out
-
-    def _denoise(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[Signal]:
-        together = [(self._layouts[chunk.bed].streams, signal) for chunk, signal in zip(chunks, raw, strict=True)]
-        return self._with_tails(chunks, _per_stream(self._denoiser.feed, together), self._denoiser)
+    def _denoise(self, chunks: Sequence[Chunk], streams: Sequence[tuple[int, ...]], padded: _Padded) -> list[Signal]:
+        """Take mains and noise out; quality is judged before, as it is what the electrodes bring."""
+        rows, x, count = padded
+        y, m = self._denoiser.feed(rows, self._mains.feed(rows, x, count), count)
+        return self._with_tails(chunks, _apart(streams, y, m), self._denoiser)
 
     def _with_tails(self, chunks: Sequence[Chunk], signals: list[Signal], stage: Resampler | Denoiser) -> list[Signal]:
         """Add what a stage still holds where a session ends."""
@@ -196,11 +192,11 @@ class FrontEnd:
             out.append(signal)
         return out
 
-    def _judge(self, chunks: Sequence[Chunk], raw: list[Signal]) -> list[list[tuple[int, tuple[int, ...]]]]:
+    def _judge(
+        self, chunks: Sequence[Chunk], raw: list[Signal], padded: _Padded
+    ) -> list[list[tuple[int, tuple[int, ...]]]]:
         """Return the verdicts of the seconds that ended: (second, verdict per lead)."""
-        rows, x, count = _padded(
-            [(self._layouts[c.bed].streams, signal) for c, signal in zip(chunks, raw, strict=True)]
-        )
+        rows, x, count = padded
         off = np.zeros(x.shape, np.bool_)
         at = 0
         for chunk, signal in zip(chunks, raw, strict=True):
@@ -247,7 +243,7 @@ class FrontEnd:
 _Feed = Callable[[NDArray[np.int64], Signal, NDArray[np.int64]], tuple[Signal, NDArray[np.int64]]]
 
 
-def _padded(signals: Sequence[tuple[tuple[int, ...], Signal]]) -> tuple[NDArray[np.int64], Signal, NDArray[np.int64]]:
+def _padded(signals: Sequence[tuple[tuple[int, ...], Signal]]) -> _Padded:
     """Lay the leads of many beds under each other: rows, samples padded to one width, and how many are valid."""
     rows = np.array([stream for streams, _ in signals for stream in streams], np.int64)
     count = np.repeat([x.shape[1] for _, x in signals], [len(x) for _, x in signals]).astype(np.int64)
@@ -261,9 +257,13 @@ def _padded(signals: Sequence[tuple[tuple[int, ...], Signal]]) -> tuple[NDArray[
 
 def _per_stream(feed: _Feed, signals: Sequence[tuple[tuple[int, ...], Signal]]) -> list[Signal]:
     """Run one per-lead stage over many beds; return each bed's new samples, shape (n_leads, m)."""
-    y, m = feed(*_padded(signals))
+    return _apart([streams for streams, _ in signals], *feed(*_padded(signals)))
+
+
+def _apart(streams: Sequence[tuple[int, ...]], y: Signal, m: NDArray[np.int64]) -> list[Signal]:
+    """Give each bed what a stage returned of its streams, those of all beds lying under each other."""
     out, at = [], 0
-    for streams, _ in signals:
-        out.append(y[at : at + len(streams), : m[at] if streams else 0].copy())
-        at += len(streams)
+    for own in streams:
+        out.append(y[at : at + len(own), : m[at] if own else 0].copy())
+        at += len(own)
     return out
