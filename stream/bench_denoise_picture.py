@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.mains import Mains
 from ecg.wavelet import Denoiser
 from simulators.artefact import Noise, noise
 from simulators.heart import Heart
+from stream.bench_denoise import path
 
 RATE_HZ = 250.0
 WARM_UP_S, SHOWN_S = 12.0, 8.0
@@ -39,22 +39,13 @@ def _strips() -> list[tuple[str, str, Signal]]:
     script = [("sinus", 14.0, {"rate_bpm": 72.0}), ("pvcs", 20.0, {"every": 3.0})]
     clean = Heart(script, ("II",), RATE_HZ, seed=SEED).samples(0, n)[0].astype(np.float64)
     noisy = clean + sum(noise(kind, n, RATE_HZ, mv, SEED + k) for k, (kind, mv) in enumerate(NOISES_MV))
-    out, delay = _denoised(noisy)
+    out, delay = path(noisy[None])[0], Denoiser().delay
     said = ", ".join(f"{kind} {mv:g} mV" for kind, mv in NOISES_MV)
     return [
         ("Noisy", said, noisy[shown]),
         ("Denoised", f"comes {delay / RATE_HZ:.2f} s later", out[shown]),
         ("The heart", "what was generated", clean[shown]),
     ]
-
-
-def _denoised(noisy: Signal) -> tuple[Signal, int]:
-    rows, mains, denoiser = np.array([0]), Mains(), Denoiser()
-    mains.reset(0)
-    denoiser.reset(0)
-    count = np.array([len(noisy)])
-    y, m = denoiser.feed(rows, mains.feed(rows, noisy[None].astype(np.float32), count), count)
-    return np.concatenate([y[0, : m[0]], denoiser.flush(0)]).astype(np.float64), denoiser.delay
 
 
 def _svg(strips: Sequence[tuple[str, str, Signal]]) -> str:
