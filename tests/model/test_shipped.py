@@ -44,18 +44,18 @@ def test_the_weights_answer_with_the_classes_of_today(classifier: Classifier) ->
 
 @pytest.mark.records
 @pytest.mark.parametrize(
-    ("record", "end_s", "expected"),
+    ("record", "end_s", "expected", "least"),
     [
-        ("mitdb/101", 60.0, {"normal"}),
-        ("mitdb/203", 40.0, {"atrial_fibrillation"}),
-        ("cudb/cu01", 260.0, {"ventricular_fibrillation", "ventricular_tachycardia"}),
+        ("mitdb/101", 60.0, {"normal"}, 0.6),
+        ("mitdb/203", 40.0, {"atrial_fibrillation"}, 0.59),  # 0.6 before the denoiser changed under these weights
+        ("cudb/cu01", 260.0, {"ventricular_fibrillation", "ventricular_tachycardia"}, 0.6),
     ],
 )
 def test_clear_rhythms_are_named(
-    classifier: Classifier, records: Path, record: str, end_s: float, expected: set[str]
+    classifier: Classifier, records: Path, record: str, end_s: float, expected: set[str], least: float
 ) -> None:
     found = read(records / record, end_s - 40, end_s)
     window = dataset.clean(found.mv(), found.rate_hz)[:, -2500:]
     p = classifier.predict(window, 250, [lead.name for lead in found.leads])[0]
-    assert sum(p[CLASSES.index(name)] for name in expected) > 0.5
+    assert sum(p[CLASSES.index(name)] for name in expected) > least
     assert np.isclose(p.sum(), 1, atol=1e-3)
