@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import itertools
 
 import numpy as np
 import pytest
@@ -14,15 +13,10 @@ from numpy.typing import NDArray
 
 import ecg.scalogram
 from ecg.scalogram import Bank, Scalogram
+from tests.ecg.late_stages import disturbed, undisturbed
 
 DEFAULT = Scalogram()
 """One scalogram for many tests: what it holds is in its rows."""
-
-
-def transform(scalogram: Scalogram, x: NDArray[np.float32], row: int = 0) -> NDArray[np.float32]:
-    scalogram.reset(row)
-    y, m = scalogram.feed(np.array([row]), x[None], np.array([len(x)]))
-    return np.concatenate([y[0, :, : m[0]], scalogram.flush(row)], axis=1)
 
 
 def offline(bank: Bank, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -53,7 +47,7 @@ def test_the_delay_is_known_before_and_leaves_room_for_the_denoiser_in_a_second_
 )
 def test_the_interior_is_the_whole_records_transform_and_the_rest_is_masked(bank: Bank) -> None:
     x = (np.random.default_rng(1).normal(size=3000) + 0.7).astype(np.float32)
-    got, expected = transform(Scalogram(bank), x), offline(bank, x)
+    got, expected = undisturbed(Scalogram(bank), x), offline(bank, x)
     assert got.shape == expected.shape == (bank.bands, -(-3000 // bank.hop))
     assert np.array_equal(np.isnan(got), np.isnan(expected))
     assert np.isfinite(expected).mean() > 0.7
@@ -77,7 +71,7 @@ def test_pywts_continuous_transform_is_the_same_within_what_it_approximates() ->
     scales = bank.omega0 / (2 * np.pi) * 250 / bank.centres_hz
     sums, _ = pywt.cwt(x.astype(np.float64), scales, f"cmor2.0-{bank.omega0 / (2 * np.pi)!r}", precision=14)
     expected = (2 * np.abs(sums) / np.sqrt(scales)[:, None])[:, :: bank.hop]
-    off = np.sqrt(np.nanmean((transform(DEFAULT, x) - expected)[:, 60:-60] ** 2, axis=1)) / expected.mean(axis=1)
+    off = np.sqrt(np.nanmean((undisturbed(DEFAULT, x) - expected)[:, 60:-60] ** 2, axis=1)) / expected.mean(axis=1)
     assert off.max() < 0.07
     assert np.median(off) < 0.03
 
@@ -85,13 +79,13 @@ def test_pywts_continuous_transform_is_the_same_within_what_it_approximates() ->
 def test_a_sine_of_1_mv_at_a_centre_has_1_mv_in_its_band_and_less_in_the_others() -> None:
     t_s = np.arange(1500) / 250
     for j, centre_hz in enumerate(DEFAULT.config.centres_hz):
-        y = transform(DEFAULT, np.sin(2 * np.pi * centre_hz * t_s).astype(np.float32))[:, 60:90]
+        y = undisturbed(DEFAULT, np.sin(2 * np.pi * centre_hz * t_s).astype(np.float32))[:, 60:90]
         assert np.abs(y[j] - 1).max() < 1e-3
         assert np.delete(y, j, axis=0).max() < 0.6
 
 
 def test_a_level_has_no_magnitude() -> None:
-    y = transform(DEFAULT, np.full(1500, 5.0, dtype=np.float32))
+    y = undisturbed(DEFAULT, np.full(1500, 5.0, dtype=np.float32))
     assert np.isfinite(y[:, 60:90]).all()
     assert np.nanmax(y) < 1e-5
 
@@ -103,23 +97,8 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_bit(cuts: list[in
     x = random.normal(size=(3, 900)).astype(np.float32)
     x[0, random.random(900) < 0.002] = np.nan
     x[1, 400:430] = np.nan
-    expected = [transform(DEFAULT, signal).tobytes() for signal in x]
-    for row in (5, 0, 9):
-        DEFAULT.reset(row)
-    parts: list[list[NDArray[np.float32]]] = [[], [], []]
-    edges = sorted({0, 900, *cuts, *(range(400, 450) if singly else ())})
-    for start, end in itertools.pairwise(edges):
-        count = np.array([end - start, 0, end - start])
-        y, m = DEFAULT.feed(np.array([5, 0, 9]), np.ascontiguousarray(x[:, start:end]), count)
-        DEFAULT.restore(70, DEFAULT.snapshot(0))
-        z, k = DEFAULT.feed(np.array([70]), np.ascontiguousarray(x[1:2, start:end]), np.array([end - start]))
-        DEFAULT.restore(0, DEFAULT.snapshot(70))
-        for i, (got, held) in enumerate(((y[0], m[0]), (z[0], k[0]), (y[2], m[2]))):
-            assert np.isnan(got[:, held:]).all()
-            parts[i].append(got[:, :held])
-    for i, row in enumerate((5, 0, 9)):
-        whole = np.concatenate([*parts[i], DEFAULT.flush(row)], axis=1)
-        assert whole.tobytes() == expected[i]
+    expected = [undisturbed(DEFAULT, signal).tobytes() for signal in x]
+    assert [got.tobytes() for got in disturbed(DEFAULT, x, cuts, singly=singly)] == expected
 
 
 def test_in_a_large_batch_each_stream_has_its_own_frames() -> None:
@@ -140,7 +119,7 @@ def test_in_a_large_batch_each_stream_has_its_own_frames() -> None:
         assert np.isnan(first[i, :, m[i] :]).all()
         assert np.isnan(second[i, :, k[i] :]).all()
         whole = np.concatenate([first[i, :, : m[i]], second[i, :, : k[i]], scalogram.flush(i)], axis=1)
-        assert whole.tobytes() == transform(DEFAULT, x[i, : count[i]]).tobytes()
+        assert whole.tobytes() == undisturbed(DEFAULT, x[i, : count[i]]).tobytes()
 
 
 @given(st.lists(st.integers(0, 1499), max_size=6))
@@ -149,19 +128,19 @@ def test_a_missing_sample_masks_a_band_as_far_as_its_wavelet_reaches_and_no_furt
     x = np.random.default_rng(4).normal(size=1500).astype(np.float32)
     x[missing] = np.nan
     expected = offline(DEFAULT.config, x)
-    got = transform(DEFAULT, x)
+    got = undisturbed(DEFAULT, x)
     assert np.array_equal(np.isnan(got), np.isnan(expected))
     assert np.nanmax(np.abs(got - expected), initial=0) < 1e-5
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, 1e4])
 def test_samples_that_no_heart_gives_are_missing(value: float) -> None:
-    assert np.isnan(transform(DEFAULT, np.full(700, value, dtype=np.float32))).all()
+    assert np.isnan(undisturbed(DEFAULT, np.full(700, value, dtype=np.float32))).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 11, 300])
 def test_a_short_stream_has_a_frame_for_each_hop(n: int) -> None:
-    y = transform(DEFAULT, np.ones(n, dtype=np.float32))
+    y = undisturbed(DEFAULT, np.ones(n, dtype=np.float32))
     assert y.shape == (12, -(-n // 10))
 
 

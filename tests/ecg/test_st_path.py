@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,17 +18,12 @@ from ecg.record import annotations, read
 from ecg.resample import Resampler
 from ecg.st_path import CUT_HZ, DELAY, REACH, TICK, StFiltering, StPath
 from ecg.wavelet import Denoising
+from tests.ecg.late_stages import disturbed, undisturbed
 
 DEFAULT = StPath()
 """One path for many tests: what it holds is in its rows."""
 EXACT = StPath(StFiltering(Denoising(fixed_mv=(0.0,), wander=False)))
 """One that takes the baseline off and nothing else."""
-
-
-def ready(path: StPath, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    path.reset(0)
-    y, m = path.feed(np.array([0]), x[None], np.array([len(x)]))
-    return np.concatenate([y[0, : m[0]], path.flush(0)])
 
 
 def heart(n: int, bpm: float = 75.0, st_mv: float = 0.0) -> NDArray[np.float32]:
@@ -65,12 +59,12 @@ def test_the_delay_is_known_before_and_at_most_a_second_and_a_half() -> None:
     _, m = DEFAULT.feed(np.array([0]), np.zeros((1, 500), dtype=np.float32), np.array([500]))
     assert m[0] == 500 - DELAY
     assert len(DEFAULT.flush(0)) == DELAY
-    assert len(ready(DEFAULT, np.ones(100, dtype=np.float32))) == 100
+    assert len(undisturbed(DEFAULT, np.ones(100, dtype=np.float32))) == 100
 
 
 def test_the_interior_is_the_signal_without_its_low_pass() -> None:
     x = (heart(4000) + np.random.default_rng(1).normal(size=4000)).astype(np.float32)
-    off = np.abs(ready(EXACT, x) - (x - baseline(x)))
+    off = np.abs(undisturbed(EXACT, x) - (x - baseline(x)))
     assert np.isfinite(off).sum() > 3000
     assert np.nanmax(off) < 1e-5
 
@@ -83,21 +77,8 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_bit(cuts: list[in
     x[0, random.random(900) < 0.01] = np.nan
     x[1, 200:330] = np.nan
     x[2, : seed * 3] = np.nan
-    expected = [ready(DEFAULT, signal).tobytes() for signal in x]
-    for row in (5, 0, 9):
-        DEFAULT.reset(row)
-    parts: list[list[NDArray[np.float32]]] = [[], [], []]
-    edges = sorted({0, 900, *cuts, *(range(400, 450) if singly else ())})
-    for start, end in itertools.pairwise(edges):
-        count = np.array([end - start, 0, end - start])
-        y, m = DEFAULT.feed(np.array([5, 0, 9]), np.ascontiguousarray(x[:, start:end]), count)
-        DEFAULT.restore(70, DEFAULT.snapshot(0))
-        z, k = DEFAULT.feed(np.array([70]), np.ascontiguousarray(x[1:2, start:end]), np.array([end - start]))
-        DEFAULT.restore(0, DEFAULT.snapshot(70))
-        for i, (got, held) in enumerate(((y[0], m[0]), (z[0], k[0]), (y[2], m[2]))):
-            parts[i].append(got[:held])
-    for i, row in enumerate((5, 0, 9)):
-        assert np.concatenate([*parts[i], DEFAULT.flush(row)]).tobytes() == expected[i]
+    expected = [undisturbed(DEFAULT, signal).tobytes() for signal in x]
+    assert [got.tobytes() for got in disturbed(DEFAULT, x, cuts, singly=singly)] == expected
 
 
 def test_a_snapshot_is_small_and_one_of_another_layout_is_refused() -> None:
@@ -119,14 +100,14 @@ def test_missing_samples_stay_missing_and_no_others_become_so() -> None:
     x[905:930:2] = np.nan
     x[1499] = np.inf
     expected = ~np.isfinite(x)
-    assert np.array_equal(np.isnan(ready(DEFAULT, x)), expected)
+    assert np.array_equal(np.isnan(undisturbed(DEFAULT, x)), expected)
 
 
 def test_a_gap_does_not_ring_and_the_level_after_it_is_not_seen_before() -> None:
     x = np.full(2500, 1.5, dtype=np.float32)
     x[1000:1060] = np.nan
     x[1060:] = -2.0
-    assert np.nanmax(np.abs(ready(DEFAULT, x))) < 1e-4
+    assert np.nanmax(np.abs(undisturbed(DEFAULT, x))) < 1e-4
 
 
 @pytest.mark.parametrize("lost", [10, 40, 60, 250])
@@ -135,20 +116,20 @@ def test_st_beside_a_gap_stays(lost: int) -> None:
     gap = x.copy()
     gap[2500 : 2500 + lost] = np.nan
     gap[2500 + lost :] += 2.0 if lost >= 60 else 0.0
-    moved = st_levels_mv(ready(DEFAULT, gap), x) - st_levels_mv(x, x)
+    moved = st_levels_mv(undisturbed(DEFAULT, gap), x) - st_levels_mv(x, x)
     assert np.nanmax(np.abs(moved)) < 0.03
 
 
 @pytest.mark.parametrize("level_mv", [-300.0, 0.7])
 def test_a_record_starts_and_ends_without_a_transient(level_mv: float) -> None:
-    y = ready(DEFAULT, (heart(2410) + level_mv).astype(np.float32))
+    y = undisturbed(DEFAULT, (heart(2410) + level_mv).astype(np.float32))
     assert np.abs(y[:40]).max() < 0.15
     assert np.abs(y[-10:]).max() < 0.15
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, 4.2])
 def test_any_samples_are_taken(value: float) -> None:
-    y = ready(DEFAULT, np.full(700, value, dtype=np.float32))
+    y = undisturbed(DEFAULT, np.full(700, value, dtype=np.float32))
     assert len(y) == 700
     if abs(value) < 1e4:
         assert np.abs(y).max() < 1e-5
@@ -160,7 +141,7 @@ def test_any_samples_are_taken(value: float) -> None:
 @pytest.mark.parametrize("bpm", [40.0, 55.0, 75.0, 100.0])
 def test_a_raised_or_lowered_st_segment_is_not_shrunk(bpm: float, st_mv: float) -> None:
     x = heart(6000, bpm, st_mv)
-    moved = st_levels_mv(ready(DEFAULT, x), x) - st_levels_mv(x, x)
+    moved = st_levels_mv(undisturbed(DEFAULT, x), x) - st_levels_mv(x, x)
     assert np.abs(moved).max() < 0.015
 
 
@@ -168,7 +149,7 @@ def test_a_raised_or_lowered_st_segment_is_not_shrunk(bpm: float, st_mv: float) 
 def test_wander_does_not_move_st(rate_hz: float) -> None:
     x = heart(15000)
     wave = np.sin(2 * np.pi * rate_hz * np.arange(15000) / 250).astype(np.float32)
-    moved = st_levels_mv(ready(DEFAULT, x + wave), x) - st_levels_mv(ready(DEFAULT, x), x)
+    moved = st_levels_mv(undisturbed(DEFAULT, x + wave), x) - st_levels_mv(undisturbed(DEFAULT, x), x)
     assert np.abs(st_levels_mv(x + wave, x) - st_levels_mv(x, x)).max() > 0.1
     assert np.abs(moved).max() < 0.02
 
@@ -176,7 +157,7 @@ def test_wander_does_not_move_st(rate_hz: float) -> None:
 @pytest.mark.parametrize("bpm", [40.0, 75.0, 150.0])
 def test_a_heart_keeps_its_r_amplitude(bpm: float) -> None:
     x = heart(5000, bpm)
-    y = ready(DEFAULT, x)
+    y = undisturbed(DEFAULT, x)
     peaks = np.flatnonzero((x[1:-1] > 0.9) & (x[1:-1] >= x[:-2]) & (x[1:-1] > x[2:])) + 1
     assert len(peaks) > 10
     assert np.abs((y[peaks] - y[peaks - 20]) / (x[peaks] - x[peaks - 20]) - 1).max() < 0.03

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,10 @@ from scipy import signal
 from ecg.record import annotations, read
 from ecg.resample import Resampler
 from ecg.wavelet import Denoiser, Denoising, Rule
+from tests.ecg.late_stages import disturbed, undisturbed
 
 DEFAULT = Denoiser()
 """One denoiser for many tests: what it holds is in its rows."""
-
-
-def clean(denoiser: Denoiser, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    denoiser.reset(0)
-    y, m = denoiser.feed(np.array([0]), x[None], np.array([len(x)]))
-    return np.concatenate([y[0, : m[0]], denoiser.flush(0)])
 
 
 def heart(n: int, bpm: float = 75.0) -> NDArray[np.float32]:
@@ -51,7 +45,7 @@ def test_the_delay_is_known_before_and_is_that_of_the_filters(wavelet: str, leve
 def test_with_thresholds_at_zero_the_input_comes_back(wavelet: str, levels: int) -> None:
     denoiser = Denoiser(Denoising(wavelet=wavelet, levels=levels, fixed_mv=(0.0,), wander=False))
     x = np.random.default_rng(1).uniform(-5, 5, size=2000).astype(np.float32)
-    assert np.abs(clean(denoiser, x) - x).max() < 1e-6 * 10
+    assert np.abs(undisturbed(denoiser, x) - x).max() < 1e-6 * 10
 
 
 @pytest.mark.parametrize("rule", ["soft", "hard", "garrote"])
@@ -64,7 +58,7 @@ def test_with_fixed_thresholds_the_interior_is_pywts_stationary_shrinkage(
     parts = pywt.swt(x.astype(np.float64), wavelet, level=levels, norm=False)
     shrunk = [(a, pywt.threshold(d, fixed[levels - 1 - k], mode=rule)) for k, (a, d) in enumerate(parts)]
     expected = pywt.iswt(shrunk, wavelet)
-    got = clean(Denoiser(Denoising(wavelet=wavelet, levels=levels, fixed_mv=fixed, rule=rule, wander=False)), x)
+    got = undisturbed(Denoiser(Denoising(wavelet=wavelet, levels=levels, fixed_mv=fixed, rule=rule, wander=False)), x)
     assert np.abs(got - expected)[300:-300].max() < 1e-5
     assert np.abs(got - x)[300:-300].max() > 0.5
 
@@ -77,21 +71,8 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_bit(cuts: list[in
     x[0, random.random(900) < 0.01] = np.nan
     x[1, 200:330] = np.nan
     x[2, : seed * 3] = np.nan
-    expected = [clean(DEFAULT, signal).tobytes() for signal in x]
-    for row in (5, 0, 9):
-        DEFAULT.reset(row)
-    parts: list[list[NDArray[np.float32]]] = [[], [], []]
-    edges = sorted({0, 900, *cuts, *(range(400, 450) if singly else ())})
-    for start, end in itertools.pairwise(edges):
-        count = np.array([end - start, 0, end - start])
-        y, m = DEFAULT.feed(np.array([5, 0, 9]), np.ascontiguousarray(x[:, start:end]), count)
-        DEFAULT.restore(70, DEFAULT.snapshot(0))
-        z, k = DEFAULT.feed(np.array([70]), np.ascontiguousarray(x[1:2, start:end]), np.array([end - start]))
-        DEFAULT.restore(0, DEFAULT.snapshot(70))
-        for i, (got, held) in enumerate(((y[0], m[0]), (z[0], k[0]), (y[2], m[2]))):
-            parts[i].append(got[:held])
-    for i, row in enumerate((5, 0, 9)):
-        assert np.concatenate([*parts[i], DEFAULT.flush(row)]).tobytes() == expected[i]
+    expected = [undisturbed(DEFAULT, signal).tobytes() for signal in x]
+    assert [got.tobytes() for got in disturbed(DEFAULT, x, cuts, singly=singly)] == expected
 
 
 def test_missing_samples_stay_missing_and_no_others_become_so() -> None:
@@ -101,14 +82,14 @@ def test_missing_samples_stay_missing_and_no_others_become_so() -> None:
     x[1499] = np.inf
     expected = np.isnan(x)
     expected[1499] = True
-    assert np.array_equal(np.isnan(clean(DEFAULT, x)), expected)
+    assert np.array_equal(np.isnan(undisturbed(DEFAULT, x)), expected)
 
 
 def test_a_gap_does_not_ring() -> None:
     x = np.full(1500, 1.5, dtype=np.float32)
     x[500:700] = np.nan
     x[700:] = -2.0
-    y = clean(DEFAULT, x)
+    y = undisturbed(DEFAULT, x)
     assert np.nanmax(np.abs(y[:480])) < 1e-3
     assert np.nanmax(np.abs(y[700:])) < 1e-3
 
@@ -120,8 +101,8 @@ def test_a_gap_does_not_move_the_noise_level() -> None:
     gap[2500:3500] = np.nan
     gap[2500:3500:100] = 40.0
     before, after = Denoiser(), Denoiser()
-    clean(before, x[:2500])
-    clean(after, gap[:3500])
+    undisturbed(before, x[:2500])
+    undisturbed(after, gap[:3500])
     levels = before.noise_mv(0)
     assert np.all(levels > 0.01)
     assert np.abs(after.noise_mv(0) / levels - 1).max() < 0.1
@@ -130,13 +111,13 @@ def test_a_gap_does_not_move_the_noise_level() -> None:
 @pytest.mark.parametrize("level_mv", [-300.0, 0.7])
 def test_a_record_starts_without_a_transient(level_mv: float) -> None:
     x = (heart(2500) + level_mv).astype(np.float32)
-    y = clean(DEFAULT, x)
+    y = undisturbed(DEFAULT, x)
     assert np.abs(y[:40]).max() < 0.15
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, 4.2])
 def test_any_samples_are_taken(value: float) -> None:
-    y = clean(DEFAULT, np.full(700, value, dtype=np.float32))
+    y = undisturbed(DEFAULT, np.full(700, value, dtype=np.float32))
     assert len(y) == 700
     if abs(value) < 1e4:
         assert np.abs(y).max() < 1e-5
@@ -147,7 +128,7 @@ def test_any_samples_are_taken(value: float) -> None:
 @pytest.mark.parametrize("bpm", [40.0, 75.0, 150.0])
 def test_a_heart_without_noise_keeps_its_r_amplitude(bpm: float) -> None:
     x = heart(5000, bpm)
-    y = clean(DEFAULT, x)
+    y = undisturbed(DEFAULT, x)
     peaks = np.flatnonzero((x[1:-1] > 0.9) & (x[1:-1] >= x[:-2]) & (x[1:-1] > x[2:])) + 1
     assert len(peaks) > 10
     before = peaks - 20
@@ -159,7 +140,7 @@ def test_broadband_noise_falls_and_the_r_amplitude_stays() -> None:
     x = heart(15000)
     noisy = (x + 0.05 * random.normal(size=len(x))).astype(np.float32)
     denoiser = Denoiser(Denoising(wander=False))
-    y = clean(denoiser, noisy)
+    y = undisturbed(denoiser, noisy)
     assert np.std((y - x)[1000:]) < 0.65 * 0.05
     peaks = np.flatnonzero((x[1:-1] > 0.9) & (x[1:-1] >= x[:-2]) & (x[1:-1] > x[2:])) + 1
     assert abs(np.mean(y[peaks]) / np.mean(x[peaks]) - 1) < 0.05
@@ -169,15 +150,15 @@ def test_broadband_noise_falls_and_the_r_amplitude_stays() -> None:
 def test_fibrillatory_waves_pass(rate_hz: float) -> None:
     t_s = np.arange(5000) / 250
     x = (0.3 * np.sin(2 * np.pi * rate_hz * t_s + 2 * np.sin(2 * np.pi * 0.3 * t_s))).astype(np.float32)
-    y = clean(DEFAULT, x)
+    y = undisturbed(DEFAULT, x)
     assert np.std(y[1000:-200]) > 0.9 * np.std(x[1000:-200])
 
 
 def test_wander_goes() -> None:
     t_s = np.arange(10000) / 250
     wave = np.sin(2 * np.pi * 0.3 * t_s).astype(np.float32)
-    y = clean(DEFAULT, heart(10000) + wave)
-    assert np.std((y - clean(DEFAULT, heart(10000)))[500:-200]) < 0.15 * np.std(wave)
+    y = undisturbed(DEFAULT, heart(10000) + wave)
+    assert np.std((y - undisturbed(DEFAULT, heart(10000)))[500:-200]) < 0.15 * np.std(wave)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +193,7 @@ def test_qrs_and_st_of_clean_leads_stay(records: Path) -> None:
             continue
         for lead, extension in ((1, "ii"), (6, "v1"), (10, "v5")):
             x = at_250_hz(path, lead)
-            y = clean(DEFAULT, x)
+            y = undisturbed(DEFAULT, x)
             marks = annotations(path, extension)
             for k in [k for k in range(1, len(marks.symbols) - 1) if marks.symbols[k] == "N"]:
                 onset, end = marks.samples[k - 1] // 2, marks.samples[k + 1] // 2
@@ -230,7 +211,7 @@ def test_reference_vf_and_vt_pass(records: Path, name: str) -> None:
     x = at_250_hz(records / "vfdb" / name, 0)
     marks = annotations(records / "vfdb" / name)
     band = signal.butter(3, [2, 30], "bandpass", fs=250, output="sos")
-    before, after = signal.sosfiltfilt(band, x), signal.sosfiltfilt(band, clean(DEFAULT, x))
+    before, after = signal.sosfiltfilt(band, x), signal.sosfiltfilt(band, undisturbed(DEFAULT, x))
     kept = []
     ends = [*marks.samples[1:], len(x)]
     for start, end, rhythm in zip(marks.samples, ends, marks.aux, strict=True):
