@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from stream.embedded import Services
+from stream.kafka import Kafka
 from stream.settings import read_settings
+from tests.system.fresh import anew
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,12 @@ def services() -> Iterator[Services]:
     settings = read_settings().model_copy(update={"kafka": None, "redis": None})
     with Services(settings) as running:
         yield running
+
+
+@pytest.fixture
+def kafka(services: Services) -> Iterator[Kafka]:
+    """Give empty topics, and leave none of what a test wrote there."""
+    client: Kafka = {"bootstrap_servers": services.kafka}
+    asyncio.run(anew(client))
+    yield client
+    asyncio.run(anew(client))

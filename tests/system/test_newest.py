@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,28 +17,18 @@ from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import snapshot, topics
 from stream.batch import Record
-from stream.embedded import Services
 from stream.health import Health
 from stream.kafka import Kafka, Send, durable, producing, read_to_end, reading
 from stream.newest import RECORDS, newest_rows
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, SCHEMA
 from stream.worker import Worker
-from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 SECOND_NS = 1_000_000_000
 T0_NS = 1_800_000_000 * SECOND_NS
 DEVICES = ("one", "two", "three")
 SECONDS = 26
-
-
-@pytest.fixture
-def kafka(services: Services) -> Iterator[Kafka]:
-    client = {"bootstrap_servers": services.kafka}
-    asyncio.run(anew(client))
-    yield client
-    asyncio.run(anew(client))
 
 
 async def all_read(kafka: Kafka, topic: str) -> list[Any]:

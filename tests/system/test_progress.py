@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +14,6 @@ from stream import topics
 from stream.embedded import Services
 from stream.kafka import Kafka, Send, durable, producing
 from stream.progress import BUSY_S, PATIENCE_S, Progress, StuckError
-from tests.system.fresh import anew
 
 pytestmark = pytest.mark.system
 LOST = """
@@ -31,14 +29,6 @@ stream.app._take = nothing
 sys.exit(stream.app.run_worker(read_settings()))
 """
 """A worker that beats its heart in the group and takes nothing that is fetched."""
-
-
-@pytest.fixture
-def kafka(services: Services) -> Iterator[Kafka]:
-    client = {"bootstrap_servers": services.kafka}
-    asyncio.run(anew(client))
-    yield client
-    asyncio.run(anew(client))
 
 
 async def tick(kafka: Kafka, partition: int, count: int) -> None:
