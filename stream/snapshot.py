@@ -15,7 +15,7 @@ import msgspec
 from stream.bed_state import State
 from stream.version import MACHINE, VERSION
 
-SCHEMA = 6
+SCHEMA = 7
 """Layout of rows; another number for whatever reads them differently."""
 PARTITION_KEY = b"*"
 """Key of the row of what a whole partition shares; no device may be called so."""
