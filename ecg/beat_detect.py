@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from ecg.beat_class import LAST_STEEP, N_FEATURES, NORMAL, describe, evidence, remember, supraventricular, ventricular
-from ecg.beat_shape import learn, measure, recognise
+from ecg.beat_shape import learn, measure, recognise, t_peak
 from ecg.beat_state import BOX, MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS
 
 N, S, V = ord("N"), ord("S"), ord("V")
@@ -138,6 +138,8 @@ def _accept(s, leads, at, m, x, f, like, template, back, weights):
     s.beat_slope = m[1]
     found = s.found
     sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
+    t_at = t_peak(s, leads, found.sample + SHAPE_DELAY, np.int64(m[3])) if found.sample >= 0 else np.int64(-1)
+    found.t_peak = t_at - SHAPE_DELAY if t_at >= 0 else t_at
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
     odds = ventricular(s, f, weights)
@@ -159,6 +161,7 @@ def _accept(s, leads, at, m, x, f, like, template, back, weights):
         q = s.lead[j]
         q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
     k = learn(s, leads, at - DELAY, template, like, x)
+    found.shape = s.template[k].number
     remember(s, k, f, m, odds)
 
 

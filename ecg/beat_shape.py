@@ -16,6 +16,11 @@ _SPAN = 40
 """Samples on either side of the anchor that are measured, 160 ms."""
 _QUIET = 4
 """Samples of rest at which a QRS ends, 16 ms."""
+SHAPES = 120
+"""Numbers that shapes are given, one after another."""
+_T_FIRST, _T_LAST, _T_FREE, _T_REST = 40, 110, 25, 15
+"""Samples: where a T wave's peak may lie after its beat (160 to 440 ms), how far from the next beat, and from the end
+of where it was looked for, so that it is a peak and not the begin of that beat."""
 
 
 @njit(cache=True)
@@ -71,6 +76,28 @@ def _extent(activity, top, m):
         ends = (last, ends[1]) if way < 0 else (ends[0], last)
     m[2] = (ends[1] - ends[0]) * 4.0
     m[4] = mass / activity[top] * 4.0 if activity[top] > 0.0 else 0.0
+
+
+@njit(cache=True)
+def t_peak(s, leads, beat, following):
+    """Return where the T wave of `beat` is highest (samples of the ring), before the beat that follows; -1: unknown.
+
+    A beat that follows too early covers it: then it is thought to be as late as those before were.
+    """
+    best, lag = 0.0, -1
+    end = min(_T_LAST, following - _T_FREE - beat) if s.time - beat < RING - 4 else 0
+    for i in range(_T_FIRST, end):
+        size = 0.0
+        for j in range(min(leads, SHAPE_LEADS)):
+            q = s.lead[j]
+            v = s.ring[j, (beat + i) & _MASK] + s.ring[j, (beat + i - 2) & _MASK] + s.ring[j, (beat + i + 2) & _MASK]
+            size += q.weight / q.level * abs(v)
+        if size > best:
+            best, lag = size, i
+    if 0 < lag < end - _T_REST:
+        s.t_lag += (lag - s.t_lag) * (0.1 if s.t_lag > 0.0 else 1.0)
+        return beat + lag
+    return beat + np.int64(s.t_lag) if s.t_lag > 0.0 else np.int64(-1)
 
 
 @njit(cache=True)
@@ -158,6 +185,8 @@ def learn(s, leads, anchor, template, like, x):
                 k = j
         s.template[k].count = 0
         s.template[k].share = 0.0
+        s.template[k].number = s.n_shapes % SHAPES
+        s.n_shapes += 1
     t = s.template[k]
     t.count += 1
     t.last = s.n_beats

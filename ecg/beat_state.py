@@ -62,12 +62,15 @@ BEAT = np.dtype(
         ("similarity", "f4"),
         ("amplitude_mv", "f4"),
         ("leads", "u2"),
+        ("shape", "i1"),
+        ("t_peak", "i8"),
     ]
 )
 """One beat: `sample` is its fiducial point and `confirmed` the sample at which it was sure, counted at 250 Hz from the
 bed's first; `label` the code of one of N S V F Q P; `rr_s` the time since the beat before (NaN for the first);
 `similarity` -1 ... 1 to the patient's normal beat; `amplitude_mv` peak to peak in the largest lead; `leads` a bit for
-each lead that showed it."""
+each lead that showed it; `shape` the number of the patient's shape that it has, the same for all beats of one shape as
+long as that one is remembered (-1: unknown); `t_peak` where the T wave of the beat before is highest (-1: unknown)."""
 
 JOIN = 0.85
 """A beat this like a template joins it."""
@@ -100,6 +103,7 @@ TEMPLATE = np.dtype(
     [
         ("last", "i8"),  # number of the last beat that joined
         ("count", "i4"),
+        ("number", "i4"),  # by which beats name it
         ("share", "f4"),  # of the last hundred beats or so
         ("steep", "f4"),
         ("width_ms", "f4"),
@@ -139,6 +143,8 @@ BED = np.dtype(
         ("n_noise", "i8"),
         ("n_intervals", "i8"),
         ("interval", "f8"),  # median of the last ones, samples
+        ("n_shapes", "i8"),  # templates begun so far
+        ("t_lag", "f8"),  # from a beat to the peak of its T wave, samples; 0 where none was seen yet
         ("dominant", "i8"),  # the template of the patient's normal beat, -1 where none is known
         ("intervals", "f4", (RECENT,)),
         ("ring", "f4", (SHAPE_LEADS, RING)),
@@ -165,7 +171,7 @@ def first_state() -> NDArray[np.void]:
     """Return what a bed holds before its first sample."""
     bed = np.zeros((), BED)
     bed["beat_at"] = bed["back_at"] = bed["found"]["sample"] = -1
-    bed["dominant"] = -1
+    bed["dominant"] = bed["found"]["shape"] = bed["found"]["t_peak"] = -1
     bed["interval"] = 200.0
     bed["lead"]["offset_mv"] = np.nan
     bed["lead"]["level"] = bed["lead"]["weight"] = 1.0

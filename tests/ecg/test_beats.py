@@ -258,6 +258,32 @@ def test_early_wide_beats_are_ventricular_and_early_normal_ones_supraventricular
         assert given.count(expected) >= 0.95 * len(given), (expected, given)
 
 
+def test_beats_of_one_shape_have_one_number_and_others_another() -> None:
+    at = every(0.8, 90)
+    wide, tall = [t + 0.42 for t in at[20::16]], [t + 0.42 for t in at[28::16]]
+    x = complexes(at, 90) + complexes(wide, 90, qrs_mv=-1.4, width_s=0.16) + noise(90, 0.01)
+    x += complexes(tall, 90, qrs_mv=1.8, width_s=0.2)
+    found = feed(x)
+    times = found["sample"] / RATE
+    numbers = [{int(found["shape"][np.argmin(abs(times - t))]) for t in when if t > 6} for when in (at, wide, tall)]
+    assert all(len(each) == 1 for each in numbers), numbers
+    assert len(set.union(*numbers)) == 3
+    assert min(min(each) for each in numbers) >= 0
+
+
+def test_the_t_wave_of_the_beat_before_is_found_also_where_an_early_beat_lies_on_it() -> None:
+    at = every(0.9, 60)
+    early = [t + 0.28 for t in at[20::10]]
+    x = complexes(at, 60, t_mv=0.35) + complexes(early, 60, qrs_mv=-1.4, width_s=0.14, t_mv=0.0) + noise(60, 0.01)
+    found = feed(x)
+    after = found["t_peak"][1:] - found["sample"][:-1]
+    assert found["t_peak"][0] == -1
+    normal = found["label"][:-1] == ord("N")
+    assert (abs(after[normal] / RATE - 0.26) <= 0.03).mean() > 0.97  # complexes() has it at 0.30 s less half a QRS
+    on_it = [np.argmin(abs(found["sample"] / RATE - t)) for t in early]
+    assert all(abs(int(found["t_peak"][k] - found["sample"][k])) < 0.1 * RATE for k in on_it)
+
+
 @pytest.mark.records
 @pytest.mark.parametrize("name", ["100", "119", "208", "233"])
 def test_beats_of_a_record_are_found_and_its_ventricular_ones_named(records: Path, name: str) -> None:
