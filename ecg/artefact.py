@@ -2,7 +2,7 @@
 
 Level 1: only lethal conditions are still decided. Level 2, where 20 of the last 30 seconds were noisy: analysis is
 suspended. Both as GE's monitors have them. A second is noisy for a bed only if it is noisy on every lead that has a
-signal; a lead that is flat is never noisy, since it may show asystole.
+signal: of muscle noise, or restless (`ecg.quality`).
 
 Fibrillation looks like noise, so it is given the benefit of the doubt twice: while the wave itself is judged
 fibrillatory (`ecg.fibrillation`), and for some seconds after, the ladder stays at level 1; and so it does as soon as
@@ -16,7 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+import msgspec
+
+from ecg.condition import CONDITIONS, Condition, Finding
 from ecg.quality import Verdict
+from ecg.rhythm import Step
 
 LOOKED_AT = 30
 """Seconds that the ladder looks back on."""
@@ -27,8 +31,12 @@ FIBRILLATORY_S = 4
 QUIET_S = 3
 """So many seconds in a row that are not noisy suspend nothing."""
 
-NOISY = frozenset({Verdict.MUSCLE, Verdict.MAINS})
-"""Verdicts that make a second noisy on a lead, beside its being restless."""
+NEVER_SUSPENDED = frozenset({"asystole", "ventricular_fibrillation"})
+"""Conditions that, once a rule has found them, are announced whatever the level: their rules look for noise
+themselves."""
+
+CALM = frozenset({Verdict.FLAT, Verdict.MAINS})
+"""Verdicts of leads that are never noisy: a flat one may show asystole, and mains is taken out (`ecg.mains`)."""
 ABSENT = frozenset({Verdict.LEAD_OFF, Verdict.MISSING})
 """Verdicts of leads without a signal: they have no say."""
 
@@ -59,12 +67,12 @@ def is_noisy(leads: Iterable[tuple[int, bool]]) -> bool:
     """
     present = [(verdict, restless) for verdict, restless in leads if verdict not in ABSENT]
     return bool(present) and all(
-        verdict in NOISY or (restless and verdict != Verdict.FLAT) for verdict, restless in present
+        verdict == Verdict.MUSCLE or (restless and verdict not in CALM) for verdict, restless in present
     )
 
 
-class Ladder:
-    """The level of one bed.
+class Ladder(msgspec.Struct, array_like=True):
+    """The level of one bed: `noisy` are the last seconds as bits, for `held_s` more seconds nothing is suspended.
 
     Examples
     --------
@@ -75,9 +83,8 @@ class Ladder:
     1
     """
 
-    def __init__(self) -> None:
-        self._noisy = 0
-        self._held_s = 0
+    noisy: int = 0
+    held_s: int = 0
 
     def step(self, *, noisy: bool, fibrillatory: bool) -> Level:
         """Take one second more and return the level that holds from its end on.
@@ -87,34 +94,49 @@ class Ladder:
         noisy : bool
             Whether it was noisy (`is_noisy`).
         fibrillatory : bool
-            Whether a judgement of `ecg.fibrillation` that came in during it called the wave fibrillatory.
+            Whether a judgement of `ecg.fibrillation` that ended in it called the wave fibrillatory.
         """
-        self._noisy = (self._noisy << 1 | noisy) & ((1 << LOOKED_AT) - 1)
-        self._held_s = FIBRILLATORY_S if fibrillatory else max(0, self._held_s - 1)
+        self.noisy = (self.noisy << 1 | noisy) & ((1 << LOOKED_AT) - 1)
+        self.held_s = FIBRILLATORY_S if fibrillatory else max(0, self.held_s - 1)
         return self.level
+
+    @property
+    def noisy_s(self) -> int:
+        """How many of the seconds that it looks back on were noisy."""
+        return self.noisy.bit_count()
 
     @property
     def level(self) -> Level:
         """The level that holds now."""
-        seconds = self._noisy.bit_count()
-        if seconds < LEVEL_1:
+        if self.noisy_s < LEVEL_1:
             return Level.WHOLE
-        quiet = not self._noisy & ((1 << QUIET_S) - 1)
-        return Level.LETHAL_ONLY if seconds < LEVEL_2 or self._held_s or quiet else Level.SUSPENDED
+        quiet = not self.noisy & ((1 << QUIET_S) - 1)
+        return Level.LETHAL_ONLY if self.noisy_s < LEVEL_2 or self.held_s or quiet else Level.SUSPENDED
 
-    def snapshot(self) -> tuple[int, int]:
-        """Return the state: the last seconds as bits, and how long nothing is suspended yet."""
-        return self._noisy, self._held_s
+    def decided(self, step: Step, end_ns: int) -> Step:
+        """Return what of a step is decided at this level: its findings, rate and rhythm, and the noise that says why.
 
-    def restore(self, kept: tuple[int, int]) -> None:
-        """Put back what `snapshot` returned.
-
-        Raises
-        ------
-        ValueError
-            If no ladder can be in that state.
+        Parameters
+        ----------
+        step : Step
+            What the rules found.
+        end_ns : int
+            Event time of its end.
         """
-        noisy, held_s = kept
-        if not (0 <= noisy < 1 << LOOKED_AT and 0 <= held_s <= FIBRILLATORY_S):
-            raise ValueError(f"a ladder must hold {LOOKED_AT} seconds and 0 to {FIBRILLATORY_S} s, got {kept}")
-        self._noisy, self._held_s = noisy, held_s
+        level = self.level
+        if level == Level.WHOLE:
+            return step
+        if any(f.condition in NEVER_SUSPENDED for f in step.findings):
+            level = Level.LETHAL_ONLY
+        said = {True: "analysis suspended", False: "lethal conditions alone are decided"}[level == Level.SUSPENDED]
+        trace = f"every lead noisy in {self.noisy_s} of the last {LOOKED_AT} s: {said}"
+        kept = [f for f in step.findings if _is_kept(CONDITIONS[f.condition], level)]
+        if level == Level.LETHAL_ONLY:
+            noise = Finding("artefact", end_ns, float(self.noisy_s), LEVEL_1, "s", trace)
+            return step._replace(findings=[*kept, noise])
+        noise = Finding("artefact_suspended", end_ns, float(self.noisy_s), LEVEL_2, "s", trace)
+        return Step([*kept, noise], None, "artefact")
+
+
+def _is_kept(condition: Condition, level: Level) -> bool:
+    return condition.technical or (condition.lethal and level == Level.LETHAL_ONLY)

@@ -26,7 +26,6 @@ from ecg.record import annotations, read
 from ecg.resample import ANALYSIS_HZ, Resampler
 from ecg.segments import unreadable, ventricular
 from ecg.wave_fit import patient
-from ecg.wavelet import Denoiser
 
 CANDIDATES = tuple(Unrest(*each) for each in product((0.1, 0.12, 0.15), (0.18, 0.2, 0.24), (35.0, 38.0, 40.0, 43.0)))
 COST = 200.0
@@ -70,11 +69,11 @@ def seconds(mv: NDArray[np.float32], rate_hz: float) -> Seconds:
     for row in rows.tolist():
         resampler.reset(row, rate_hz)
     raw, count = resampler.feed(rows, np.ascontiguousarray(mv, np.float32), np.full(len(mv), mv.shape[1]))
-    verdicts = np.array([codes for _, codes in found.quality], np.int64).reshape(-1, len(mv))
+    verdicts = np.array([each.verdicts for each in found.quality], np.int64).reshape(-1, len(mv))
     restless = unrest(raw[:, : int(count[0])])
     n = min(len(verdicts), restless.shape[1])
     judged = found.fibrillation[found.fibrillation["fibrillatory"]]["end"]
-    heard = (judged - 1 + Denoiser().delay) // ANALYSIS_HZ
+    heard = (judged - 1) // ANALYSIS_HZ
     fibrillatory = np.zeros(n, np.bool_)
     fibrillatory[heard[heard < n]] = True
     return Seconds(verdicts[:n], restless[:, :n], fibrillatory)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ecg.condition import MAY_BE_OFF
+
 
 class Range(NamedTuple):
     """The range of one setting, its unit and what it means."""
@@ -30,6 +32,15 @@ RANGES: dict[str, Range] = {
     "extreme_below_low_bpm": Range(0, 30, "bpm", "extreme bradycardia lies this far below the low limit"),
     "extreme_above_high_bpm": Range(0, 50, "bpm", "extreme tachycardia lies this far above the high limit"),
     "pvcs_per_minute": Range(1, 60, "1/min", "more ventricular beats in a minute than this alarm"),
+    "run_beats": Range(3, 10, "beats", "so many ventricular beats in a row are a run, or a ventricular rhythm"),
+    "bigeminy_cycles": Range(2, 8, "cycles", "bigeminy or trigeminy once its pattern came this many times in a row"),
+    "r_on_t_ms": Range(40, 200, "ms", "a ventricular beat this near to a T wave's peak is R on T"),
+    "multiform_beats": Range(5, 20, "beats", "ventricular beats of two shapes among so many beats are multiform"),
+    "pause_s": Range(1.0, 5.0, "s", "an RR interval longer than this is a pause"),
+    "missed_beat_ratio": Range(1.5, 2.5, "x", "an RR interval over the mean one times this is a missed beat"),
+    "svt_beats": Range(3, 30, "beats", "a run of this many beats from above the ventricles can be a tachycardia"),
+    "svt_rate_bpm": Range(120, 250, "bpm", "the rate above which such a run is a supraventricular tachycardia"),
+    "irregular_spread": Range(0.08, 0.4, "x mean", "RR intervals that spread by more than this are irregular"),
     "lead_off_s": Range(0.5, 10, "s", "an electrode off for this long alarms"),
     "no_data_s": Range(2, 120, "s", "no frame for this long alarms"),
 }
@@ -65,6 +76,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pvcs_per_minute: float = 10.0
     lead_off_s: float = 3.0
     no_data_s: float = 5.0
+    run_beats: int = 3
+    bigeminy_cycles: int = 3
+    r_on_t_ms: float = 100.0
+    multiform_beats: int = 15
+    pause_s: float = 3.0
+    missed_beat_ratio: float = 1.8
+    svt_beats: int = 5
+    svt_rate_bpm: float = 180.0
+    irregular_spread: float = 0.15
+    off: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise ValueError where a setting is outside its range."""

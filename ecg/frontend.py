@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.artefact import is_noisy
 from ecg.beats import Beats
 from ecg.fibrillation import Fibrillation
 from ecg.mains import Mains
 from ecg.pacer import Pacer
-from ecg.quality import Quality
+from ecg.quality import Quality, Second
 from ecg.resample import Resampler
 from ecg.wavelet import Denoiser
 
@@ -43,18 +44,26 @@ class Chunk(NamedTuple):
     pacer: Sequence[int] = ()
 
 
+class BedSecond(NamedTuple):
+    """What was said of one second of a bed: its number, the verdict on each lead, and whether it was noisy."""
+
+    second: int
+    verdicts: tuple[int, ...]
+    noisy: bool
+
+
 class Analysis(NamedTuple):
     """What one bed gets back.
 
     `clean` is float32 (n_leads, m) at 250 Hz, the samples that follow the ones given before; `beats` and `fibrillation`
-    are structured arrays (see those modules); `quality` lists (second, verdict per lead) in order. `shown` is `clean`
-    with the pacer spikes that the device flagged, which nothing else sees.
+    are structured arrays (see those modules); `quality` has the seconds that ended, in order. `shown` is `clean` with
+    the pacer spikes that the device flagged, which nothing else sees.
     """
 
     clean: NDArray[np.float32]
     beats: NDArray[np.void]
     fibrillation: NDArray[np.void]
-    quality: list[tuple[int, tuple[int, ...]]]
+    quality: list[BedSecond]
     shown: NDArray[np.float32]
 
 
@@ -192,10 +201,8 @@ class FrontEnd:
             out.append(signal)
         return out
 
-    def _judge(
-        self, chunks: Sequence[Chunk], raw: list[Signal], padded: _Padded
-    ) -> list[list[tuple[int, tuple[int, ...]]]]:
-        """Return the verdicts of the seconds that ended: (second, verdict per lead)."""
+    def _judge(self, chunks: Sequence[Chunk], raw: list[Signal], padded: _Padded) -> list[list[BedSecond]]:
+        """Return what is to be said of the seconds of each bed that ended."""
         rows, x, count = padded
         off = np.zeros(x.shape, np.bool_)
         at = 0
@@ -203,14 +210,8 @@ class FrontEnd:
             for lead, first, end in chunk.off:
                 off[at + lead, max(0, first - chunk.first) : max(0, end - chunk.first)] = True
             at += len(signal)
-        verdicts = iter(self._quality.feed(rows, x, count, off))
-        judged = []
-        for signal in raw:
-            leads = [next(verdicts) for _ in signal]
-            judged.append(
-                [(seconds[0][0], tuple(int(code) for _, code in seconds)) for seconds in zip(*leads, strict=True)]
-            )
-        return judged
+        judged = iter(self._quality.feed(rows, x, count, off))
+        return [[_of_bed(leads) for leads in zip(*(next(judged) for _ in signal), strict=True)] for signal in raw]
 
     def _per_bed(
         self, stage: Beats | Fibrillation, chunks: Sequence[Chunk], clean: list[Signal]
@@ -238,6 +239,11 @@ class FrontEnd:
             return self._free_streams.pop()
         self._n_streams += 1
         return self._n_streams - 1
+
+
+def _of_bed(leads: Sequence[Second]) -> BedSecond:
+    verdicts = tuple(int(each.verdict) for each in leads)
+    return BedSecond(leads[0].second, verdicts, is_noisy((each.verdict, each.restless) for each in leads))
 
 
 _Feed = Callable[[NDArray[np.int64], Signal, NDArray[np.int64]], tuple[Signal, NDArray[np.int64]]]

@@ -114,8 +114,8 @@ class Quality:
     >>> quality = Quality()
     >>> quality.reset(0)
     >>> seconds = quality.feed(np.array([0]), np.zeros((1, 600), dtype=np.float32), np.array([600]))[0]
-    >>> [(second, code.name) for second, code in seconds]
-    [(0, 'FLAT'), (1, 'FLAT')]
+    >>> [(second, code.name, restless) for second, code, restless in seconds]
+    [(0, 'FLAT', False), (1, 'FLAT', False)]
     """
 
     def __init__(self) -> None:
@@ -141,8 +141,8 @@ class Quality:
         raw: NDArray[np.float32],
         count: NDArray[np.int64],
         off: NDArray[np.bool_] | None = None,
-    ) -> list[list[tuple[int, Verdict]]]:
-        """Take samples of some streams and return a verdict on each second that they complete.
+    ) -> list[list[Second]]:
+        """Take samples of some streams and return what is to be said of each second that they complete.
 
         Parameters
         ----------
@@ -158,19 +158,9 @@ class Quality:
 
         Returns
         -------
-        list of list of (int, Verdict)
-            For each stream the seconds completed, counted from the stream's first sample, in order.
+        list of list of Second
+            For each stream the seconds completed, in order.
         """
-        return [[(each.second, each.verdict) for each in own] for own in self.judge(rows, raw, count, off)]
-
-    def judge(
-        self,
-        rows: NDArray[np.int64],
-        raw: NDArray[np.float32],
-        count: NDArray[np.int64],
-        off: NDArray[np.bool_] | None = None,
-    ) -> list[list[Second]]:
-        """Take samples as `feed` does, and say of each second that they complete also whether it was restless."""
         state = self.rows.state
         raw = np.ascontiguousarray(raw, dtype=np.float32)
         flags = np.zeros(raw.shape, dtype=np.bool_) if off is None else np.ascontiguousarray(off, dtype=np.bool_)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ecg import alert as message
 from ecg.alarm import CLOCK_NS, Alarm, Transition
 from ecg.alert import Alert, Evidence, Source, Vitals
+from ecg.artefact import Ladder, Level
 from ecg.beats import BEAT
 from ecg.clinical import Settings
 from ecg.condition import CONDITIONS, LETHAL, Finding
@@ -48,7 +49,7 @@ SILENT_NS = 2_000_000_000
 """A device silent for this long is shown without a rate, also where its limit allows longer silences."""
 LEAVING_NS = 10_000_000_000
 """A device that nobody misses is shown as ended until it was silent for this long."""
-TELLING = frozenset({*LETHAL, "all_leads_off"})
+TELLING = frozenset({*LETHAL, "all_leads_off", "artefact_suspended"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
 BLIND_S = 10.0
 """Seconds of signal of which nothing could be told, after which that is said aloud."""
@@ -113,6 +114,7 @@ class Bed:
         state.leads, state.rate_hz = leads, piece.rate_hz
         state.n_in = state.clean_end = state.step_end = 0
         state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
+        state.ladder, state.fibrillatory = Ladder(), False
         self.windows, self._pending = Windows(len(leads)), Pending()
         self.rhythm = Rhythm(leads)
 
@@ -183,12 +185,16 @@ class Bed:
         beats, pending.beats = pending.beats[:n], pending.beats[n:]
         n = int(np.searchsorted(pending.fibrillation["end"], end, side="right"))
         fibrillation, pending.fibrillation = pending.fibrillation[:n], pending.fibrillation[n:]
-        while pending.quality and (pending.quality[0][0] + 1) * ANALYSIS_HZ <= end:
-            state.quality = pending.quality.pop(0)[1]
+        state.fibrillatory |= bool(fibrillation["fibrillatory"].any())
+        while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
+            _, state.quality, noisy = pending.quality.pop(0)
+            state.ladder.step(noisy=noisy, fibrillatory=state.fibrillatory)
+            state.fibrillatory = False
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
         end_ns = state.anchor_ns + end * SAMPLE_NS
-        step = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
+        found = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
+        step = state.ladder.decided(found, end_ns)
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:
@@ -246,7 +252,7 @@ class Bed:
         """Once a second: the risk level, and what the board shows."""
         state = self.state
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
-        bad = not any(code == Verdict.GOOD for code in state.quality)
+        bad = state.ladder.level == Level.SUSPENDED or not any(code == Verdict.GOOD for code in state.quality)
         self._weigh_risk(state.probabilities, state.heart_rate_bpm, bad)
         quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
         rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)

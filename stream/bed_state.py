@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.artefact import Ladder
 from ecg.beats import BEAT
 from ecg.fibrillation import FIBRILLATION
 from ecg.frame import Command, Setup
-from ecg.frontend import Analysis
+from ecg.frontend import Analysis, BedSecond
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 
@@ -66,9 +67,9 @@ class State(msgspec.Struct):
     `frame_tick_ns` are the same in the order of the log. `now_ns` is the bed's own event time, `heard_ns` the same at
     the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
     `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
-    those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. Inputs in a row
-    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
-    log.
+    those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `ladder` is
+    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on. Inputs in a row that
+    could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the log.
     """
 
     covers: int = -1
@@ -94,6 +95,8 @@ class State(msgspec.Struct):
     links: int = 0
     commands: list[tuple[int, str]] = []
     quality: tuple[int, ...] = ()
+    ladder: Ladder = msgspec.field(default_factory=Ladder)
+    fibrillatory: bool = False
     probabilities: dict[str, float] | None = None
     gap_s: float = 0.0
     gap_ns: int = 0
@@ -121,7 +124,7 @@ class Pending:
     def __init__(self) -> None:
         self.beats: NDArray[np.void] = np.empty(0, BEAT)
         self.fibrillation: NDArray[np.void] = np.empty(0, FIBRILLATION)
-        self.quality: list[tuple[int, tuple[int, ...]]] = []
+        self.quality: list[BedSecond] = []
         self.probabilities: list[tuple[int, dict[str, float]]] = []
         self.trace: NDArray[np.float32] = np.empty(0, np.float32)
 

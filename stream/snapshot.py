@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ecg.frontend import BedSecond
 from stream.bed_state import State
 from stream.version import MACHINE, VERSION
 
@@ -61,7 +62,7 @@ class Kept(msgspec.Struct, array_like=True):
     front: bytes | None
     beats: bytes
     fibrillation: bytes
-    quality: list[tuple[int, tuple[int, ...]]]
+    quality: list[BedSecond]
     probabilities: list[tuple[int, dict[str, float]]]
     trace: int
 

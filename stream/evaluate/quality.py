@@ -134,7 +134,7 @@ def strip(path: Path) -> tuple[float, float]:
     resampler.reset(0, recording.rate_hz)
     quality.reset(0)
     raw, count = resampler.feed(row, recording.mv()[:1], np.array([recording.n_samples]))
-    seconds = quality.judge(row, raw, count)[0]
+    seconds = quality.feed(row, raw, count)[0]
     noisy = [is_noisy([(each.verdict, each.restless)]) for each in seconds]
     calm: NDArray[np.float64] = unrest(raw[:, : int(count[0])])[0, :, 1]
     return (float(calm.mean()), float(np.mean(noisy))) if len(seconds) else (0.0, 0.0)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.artefact import FIBRILLATORY_S, LEVEL_2, LOOKED_AT, NOISY, QUIET_S, Ladder, Level, is_noisy
+from ecg.artefact import FIBRILLATORY_S, LEVEL_1, LEVEL_2, LOOKED_AT, QUIET_S, Ladder, Level, is_noisy
+from ecg.condition import CONDITIONS, Finding
 from ecg.quality import Verdict
+from ecg.rhythm import Step
 
 SECONDS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=120)
 
@@ -55,30 +57,47 @@ def test_it_suspends_never_without_20_noisy_seconds_nor_during_fibrillation(seco
             assert any(noisy for noisy, _ in last[-QUIET_S:])
 
 
-@given(SECONDS, SECONDS)
-def test_a_restored_ladder_goes_on_as_the_other(
-    before: list[tuple[bool, bool]], after: list[tuple[bool, bool]]
-) -> None:
-    ladder, other = Ladder(), Ladder()
-    walk(ladder, before)
-    other.restore(ladder.snapshot())
-    assert walk(other, after) == walk(ladder, after)
-    assert other.level == ladder.level
+def findings(*names: str) -> Step:
+    return Step([Finding(name, 0) for name in names], 80.0, "regular")
 
 
-@pytest.mark.parametrize("kept", [(-1, 0), (1 << LOOKED_AT, 0), (0, -1), (0, FIBRILLATORY_S + 1)])
-def test_a_state_that_no_ladder_has_is_refused(kept: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="a ladder must hold"):
-        Ladder().restore(kept)
+def decided(noisy_s: int, step: Step) -> Step:
+    ladder = Ladder()
+    walk(ladder, noise(noisy_s))
+    return ladder.decided(step, 9)
+
+
+def test_below_level_1_a_step_is_left_as_it_is() -> None:
+    step = findings(*CONDITIONS)
+    assert decided(LEVEL_1 - 1, step) is step
+
+
+def test_at_level_1_lethal_and_technical_findings_stay_and_the_noise_is_told() -> None:
+    step = decided(LEVEL_1, findings("ventricular_tachycardia", "rate_high", "lead_off"))
+    assert [f.condition for f in step.findings] == ["ventricular_tachycardia", "lead_off", "artefact"]
+    assert (step.heart_rate_bpm, step.rhythm) == (80.0, "regular")
+
+
+def test_at_level_2_technical_findings_alone_stay_and_neither_rate_nor_rhythm_is_said() -> None:
+    step = decided(LEVEL_2, findings("ventricular_tachycardia", "rate_high", "lead_off"))
+    assert [f.condition for f in step.findings] == ["lead_off", "artefact_suspended"]
+    assert (step.heart_rate_bpm, step.rhythm) == (None, "artefact")
+
+
+@pytest.mark.parametrize("condition", ["asystole", "ventricular_fibrillation"])
+def test_asystole_and_fibrillation_that_a_rule_has_found_are_never_suspended(condition: str) -> None:
+    step = decided(LOOKED_AT, findings(condition, "rate_low"))
+    assert [f.condition for f in step.findings] == [condition, "artefact"]
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_a_flat_lead_is_never_noisy_and_one_without_signal_has_no_say(verdict: Verdict) -> None:
+def test_a_flat_lead_or_one_of_mains_is_never_noisy_and_one_without_signal_has_no_say(verdict: Verdict) -> None:
     assert not is_noisy([(verdict, True), (Verdict.FLAT, True)])
+    assert not is_noisy([(verdict, True), (Verdict.MAINS, True)])
     assert is_noisy([(verdict, True), (Verdict.LEAD_OFF, True)]) == (
-        verdict not in (Verdict.FLAT, Verdict.LEAD_OFF, Verdict.MISSING)
+        verdict not in (Verdict.FLAT, Verdict.MAINS, Verdict.LEAD_OFF, Verdict.MISSING)
     )
-    assert is_noisy([(verdict, False)]) == (verdict in NOISY)
+    assert is_noisy([(verdict, False)]) == (verdict == Verdict.MUSCLE)
 
 
 def test_one_calm_lead_is_enough_and_no_lead_is_no_noise() -> None:

@@ -61,4 +61,5 @@ def test_mains_is_gone_from_the_clean_signal_and_named_by_the_verdicts() -> None
     error = (found.clean - plain.clean)[:, 1500:]
     assert np.sqrt((error**2).mean()) < 0.02 * 0.5 / np.sqrt(2)
     assert found.beats["sample"][-10:].tolist() == plain.beats["sample"][-10:].tolist()
-    assert {verdicts for second, verdicts in found.quality if 5 <= second < 18} != {(0, 0)}
+    assert {each.verdicts for each in found.quality if 5 <= each.second < 18} != {(0, 0)}
+    assert not any(each.noisy for each in found.quality)

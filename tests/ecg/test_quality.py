@@ -23,8 +23,8 @@ def verdicts(x: NDArray[np.float32], off: NDArray[np.bool_] | None = None) -> li
     seconds = QUALITY.feed(
         np.array([0]), x[None].astype(np.float32), np.array([len(x)]), None if off is None else off[None]
     )[0]
-    assert [second for second, _ in seconds] == list(range(len(x) // 250))
-    return [code for _, code in seconds]
+    assert [each.second for each in seconds] == list(range(len(x) // 250))
+    return [each.verdict for each in seconds]
 
 
 def heart(seconds: int, bpm: float = 75.0) -> NDArray[np.float32]:
@@ -116,7 +116,7 @@ def test_a_flat_line_away_from_the_rail_is_flat_even_after_saturation(level_mv: 
 
 def restless(x: NDArray[np.float64]) -> float:
     QUALITY.reset(0)
-    seconds = QUALITY.judge(np.array([0]), x[None].astype(np.float32), np.array([len(x)]))[0]
+    seconds = QUALITY.feed(np.array([0]), x[None].astype(np.float32), np.array([len(x)]))[0]
     expected = (unrest(x[None].astype(np.float32))[0] >= np.array(RESTLESS)).all(axis=1)
     assert [each.restless for each in seconds] == expected.tolist()
     return float(expected.mean())
@@ -160,7 +160,7 @@ def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_verdict(cuts: lis
         quality.reset(8)
         quality.restore(8, kept)
         for own, more in zip(got, new, strict=True):
-            own.extend(more)
+            own.extend((each.second, each.verdict) for each in more)
     assert got == [list(enumerate(own)) for own in expected]
 
 

@@ -25,6 +25,7 @@ from ecg.frame import (
     Tick,
     encode,
 )
+from simulators.artefact import Artefact, disturb
 from simulators.bedside import Bedside
 from simulators.fleet import merged
 from simulators.heart import Heart
@@ -270,6 +271,24 @@ def test_a_heart_that_cannot_be_seen_is_said_aloud(story: Source) -> None:
     blank = np.full((2, 125), MISSING, "<i2").tobytes()
     log = [(d, msgspec.structs.replace(e, counts=blank) if isinstance(e, Frame) else e) for d, e in entries(story)]
     assert "cannot_analyse" in starts(run(records(log)))
+
+
+def test_noise_on_every_lead_suspends_the_analysis_aloud_and_fibrillation_in_it_alarms_all_the_same() -> None:
+    heart = Heart([("sinus", 60.0, {}), ("ventricular_fibrillation", 12.0, {})], ("II", "V1"), 250.0, seed=3)
+    noisy = disturb(heart.source("noisy"), [Artefact("muscle", 10.0, 72.0, 0.4)])
+    log = records(entries(noisy, seconds=72.0))
+    pipeline, alerts, shown = Pipeline({SHA: net}), [], {}
+    for record in log:
+        out = pipeline.feed([record])
+        alerts += [decode_alert(value) for _, value in out.alerts]
+        shown |= {vitals.time_ns: vitals for vitals in map(decode_vitals, (value for _, value in out.vitals))}
+    begun = {a.condition: (a.onset_ns - T0_NS) / 1e9 for a in reversed(alerts) if a.phase == "start"}
+    assert 18.0 <= begun["artefact"] <= 24.0
+    assert 28.0 <= begun["artefact_suspended"] <= 34.0
+    assert begun["ventricular_fibrillation"] >= 58.0
+    suspended = [each for t_ns, each in shown.items() if 36.0 <= (t_ns - T0_NS) / 1e9 < 58.0]
+    assert len(suspended) >= 20
+    assert {(each.heart_rate_bpm, each.rhythm) for each in suspended} == {(None, "artefact")}
 
 
 def test_a_device_that_starts_anew_every_few_seconds_is_said_to_be_unseen(story: Source) -> None:
