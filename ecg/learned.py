@@ -95,17 +95,16 @@ LEARNED: dict[str, dict[str, tuple[str, ...]]] = {
     "beats": {"mitdb": TRAINED_ON["mitdb"], "svdb": tuple(_SVDB.split())},
     "atrial": {"mitdb": tuple(_MITDB.split()), "ltafdb": tuple(_LTAFDB.split())},
     "run": {"cinc2015": tuple(_CINC2015.split())},
+    "artefact": {"vfdb": TRAINED_ON["vfdb"], "cudb": TRAINED_ON["cudb"], "mitdb": tuple(_MITDB.split())},
 }
 """Records by set, by part: the weights of the wave (`ecg.wave`), those of the beat detector (`ecg.beat_weights`), the
-numbers of the rule for atrial fibrillation (`ecg.atrial.Rule`), of `ltafdb` from every second record, and how unlike
-the beats of a run may be (`ecg.rate.RUN_SPREAD`)."""
+numbers of the rule for atrial fibrillation (`ecg.atrial.Rule`), of `ltafdb` from every second record, how unlike the
+beats of a run may be (`ecg.rate.RUN_SPREAD`), and what a restless second is (`ecg.quality.RESTLESS`)."""
 
 APART: dict[str, dict[str, tuple[str, ...]]] = {
-    "artefact": {"vfdb": TRAINED_ON["vfdb"], "cudb": TRAINED_ON["cudb"], "mitdb": tuple(_MITDB.split())},
     "quality": {"cinc2011": tuple(_CINC2011.split())},
 }
-"""The same of parts that change no alarm: what a restless second is (`ecg.quality.RESTLESS`), and the forest that calls
-recordings acceptable (`ecg.quality_forest`)."""
+"""The same of parts that change no alarm: the forest that calls recordings acceptable (`ecg.quality_forest`)."""
 
 
 _ALL = {**LEARNED, **APART}

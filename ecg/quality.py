@@ -12,6 +12,8 @@ restless (`Unrest`): it never comes to rest, as in muscle noise, but as in some 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -68,6 +70,17 @@ class Unrest(NamedTuple):
 
 RESTLESS = Unrest(0.12, 0.18, 38.0)
 """Chosen in round numbers on `vfdb`, `cudb` and `mitdb` (`ecg.artefact_fit`)."""
+_in_force = [RESTLESS]
+
+
+@contextmanager
+def restless_from(rule: Unrest) -> Iterator[None]:
+    """Let another rule say what is restless in the meantime, in this process."""
+    _in_force.append(rule)
+    try:
+        yield
+    finally:
+        _in_force.pop()
 
 
 class Second(NamedTuple):
@@ -171,7 +184,7 @@ class Quality:
         if codes.size:
             kept = (state["seen"], state["off"], state["rail"], state["second"])
             _feed(*kept, rows, raw, count, flags, codes, unrests, done)
-        restless: list[list[bool]] = np.greater_equal(unrests, RESTLESS).all(axis=2).tolist()  # pyright: ignore
+        restless: list[list[bool]] = np.greater_equal(unrests, _in_force[-1]).all(axis=2).tolist()  # pyright: ignore
         return [
             [Second(at + k, _BY_CODE[code], restless[i][k]) for k, code in enumerate(codes[i, :n].tolist())]
             for i, (at, n) in enumerate(zip(first.tolist(), done.tolist(), strict=True))

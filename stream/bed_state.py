@@ -68,8 +68,9 @@ class State(msgspec.Struct):
     the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
     `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
     those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `ladder` is
-    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on. Inputs in a row that
-    could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the log.
+    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on. Inputs in a row
+    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
+    log.
     """
 
     covers: int = -1

@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg import atrial, atrial_fit, beat_fit, beat_weights, wave, wave_fit
+from ecg import artefact_fit, atrial, atrial_fit, beat_fit, beat_weights, wave, wave_fit
 from ecg.atrial import Rule
 from ecg.beat_weights import Weights
+from ecg.learned import LEARNED
+from ecg.quality import Unrest, restless_from
 from stream.evaluate import run
 from stream.evaluate.figures import folds as divide
 
@@ -32,6 +34,7 @@ class Anew(NamedTuple):
     wave: tuple[NDArray[np.float64], float] | None = None
     beats: Weights | None = None
     atrial: Rule | None = None
+    artefact: Unrest | None = None
 
 
 @contextmanager
@@ -44,6 +47,8 @@ def judging(anew: Anew) -> Iterator[None]:
             stack.enter_context(beat_weights.weighing(anew.beats))
         if anew.atrial is not None:
             stack.enter_context(atrial.deciding(anew.atrial))
+        if anew.artefact is not None:
+            stack.enter_context(restless_from(anew.artefact))
         yield
 
 
@@ -125,6 +130,14 @@ def _tallies(record_set: str, path: Path) -> list[atrial_fit.Tally]:
     return [atrial_fit.collect(path, record_set)]
 
 
+def _ladders(record_set: str, path: Path) -> list[artefact_fit.Tally]:
+    return [artefact_fit.collect(path, record_set)]
+
+
+def _restless(tallies: Collection[artefact_fit.Tally], without: Collection[str]) -> Unrest:
+    return artefact_fit.CANDIDATES[artefact_fit.fit(tallies, without)]
+
+
 class _Part(NamedTuple):
     """Records by set, what is taken of each, and the fit on it without some patients."""
 
@@ -137,6 +150,7 @@ _PARTS = {
     "wave": _Part(wave_fit.TRAINED_ON, _windows, wave_fit.fit),
     "beats": _Part(beat_fit.ORIGIN, _complexes, beat_fit.fit),
     "atrial": _Part(atrial_fit.ORIGIN, _tallies, atrial_fit.fit),
+    "artefact": _Part(LEARNED["artefact"], _ladders, _restless),
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ecg.quality import RESTLESS, Quality, Verdict, unrest
+from ecg.quality import RESTLESS, Quality, Unrest, Verdict, restless_from, unrest
 from ecg.record import annotations, read
 from ecg.resample import Resampler
 
@@ -120,6 +120,14 @@ def restless(x: NDArray[np.float64]) -> float:
     expected = (unrest(x[None].astype(np.float32))[0] >= np.array(RESTLESS)).all(axis=1)
     assert [each.restless for each in seconds] == expected.tolist()
     return float(expected.mean())
+
+
+def test_another_rule_says_what_is_restless_only_in_the_meantime() -> None:
+    x = heart(10)
+    with restless_from(Unrest(0.0, 0.0, 0.0)):
+        QUALITY.reset(0)
+        assert all(each.restless for each in QUALITY.feed(np.array([0]), x[None], np.array([len(x)]))[0])
+    assert restless(x.astype(np.float64)) == 0.0
 
 
 def test_a_heart_at_rest_and_a_smooth_wave_are_not_restless_and_a_heart_in_noise_is() -> None:

@@ -113,6 +113,7 @@ TAUGHT = {
     "wave": ["vfdb/418", "cudb/cu01", "mitdb/101", "mitdb/201", "nstdb/em"],
     "beats": ["mitdb/101", "mitdb/201", "svdb/800"],
     "atrial": ["mitdb/100", "mitdb/201", "ltafdb/00", "ltafdb/100"],
+    "artefact": ["vfdb/418", "cudb/cu01", "mitdb/100"],
 }
 
 
@@ -137,7 +138,7 @@ def test_no_part_that_judges_the_rhythms_of_a_patient_has_seen_them(tmp_path: Pa
     holding(tmp_path, "vfdb/418.hea vfdb/427.hea cudb/cu01.hea mitdb/100.hea mitdb/202.hea ltafdb/00.atr ltafdb/01.atr")
     refitted = rhythm_out_of_fold(tmp_path, ("vfdb", "cudb", "mitdb"))
     here = {"vfdb/418", "vfdb/427", "cudb/cu01", "mitdb/100", "mitdb/201", "ltafdb/00", "ltafdb/01"}
-    assert refitted.parts == ("wave", "beats", "atrial")
+    assert refitted.parts == ("wave", "beats", "atrial", "artefact")
     assert here < set(refitted.anew)
     for who, anew in refitted.anew.items():
         assert all(who not in seen and seen for seen in anew)  # pyright: ignore
@@ -165,7 +166,7 @@ def test_a_part_that_cannot_be_fitted_is_named_and_the_others_are(
 
     monkeypatch.setitem(refit._PARTS, "wave", refit._PARTS["wave"]._replace(fit=fit))
     refitted = rhythm_out_of_fold(tmp_path, ())
-    assert refitted.parts == ("beats", "atrial")
+    assert refitted.parts == ("beats", "atrial", "artefact")
     assert {anew.wave for anew in refitted.anew.values()} == {None}
     assert refitted.notes == ["wave: windows must hold fibrillation", "no wave was fitted anew"]
 
