@@ -18,6 +18,8 @@ import pywt
 from numpy.typing import NDArray
 
 from ecg.mains import Mains
+from ecg.scalogram import Scalogram
+from ecg.st_path import StPath
 from ecg.wavelet import Denoiser, Denoising
 from simulators.artefact import noise
 from simulators.heart import Heart
@@ -31,6 +33,8 @@ BEDS, LEADS, CHUNK_S, TURN_CHUNKS = 500, 2, 1.0, 8
 ONE_BED_SAMPLES, ONE_BED_CALLS = 63, 400
 PYWT_THRESHOLD_MV = 0.05
 """A fixed one, so that pywt's time is not spent on finding the noise level, which Vigil's includes."""
+WANDER_MV, WANDER_HZ = 1.0, 0.3
+"""The wander in which the path for ST is tried; its phase differs from beat to beat."""
 FEW_DB = (24, 12, 0)
 DETECTION_DB = (12, 6, 0)
 RATES_BPM = (50, 62, 75, 88, 100, 115)
@@ -105,14 +109,34 @@ def path(signals: Signals) -> Signals:
     return _denoised(signals, Denoising())
 
 
+def st_path(signals: Signals) -> Signals:
+    """Return signals as the path for ST and QT gives them, their second half played once more so that it has no end."""
+    return _through(StPath(), np.concatenate([signals, signals[:, signals.shape[1] // 2 :]], axis=1))[
+        :, : signals.shape[1]
+    ]
+
+
+def st_path_in_wander(signals: Signals) -> Signals:
+    """Return the same of signals with a sine of wander upon them."""
+    t_s = np.arange(signals.shape[1]) / RATE_HZ
+    return st_path(signals + WANDER_MV * np.sin(2 * np.pi * WANDER_HZ * t_s))
+
+
 def _denoised(signals: Signals, config: Denoising) -> Signals:
-    denoiser, mains, rows = Denoiser(config), Mains(), np.arange(len(signals))
+    mains, rows = Mains(), np.arange(len(signals))
     for row in rows.tolist():
-        denoiser.reset(row)
         mains.reset(row)
     count = np.full(len(signals), signals.shape[1])
-    y, m = denoiser.feed(rows, mains.feed(rows, signals.astype(np.float32), count), count)
-    whole = [np.concatenate([y[row, : m[row]], denoiser.flush(row)]) for row in rows.tolist()]
+    return _through(Denoiser(config), mains.feed(rows, signals.astype(np.float32), count))
+
+
+def _through(stage: Denoiser | StPath, signals: NDArray[Any]) -> Signals:
+    """Run whole signals through a stage that gives its samples late."""
+    rows = np.arange(len(signals))
+    for row in rows.tolist():
+        stage.reset(row)
+    y, m = stage.feed(rows, signals.astype(np.float32), np.full(len(signals), signals.shape[1]))
+    whole = [np.concatenate([y[row, : m[row]], stage.flush(row)]) for row in rows.tolist()]
     return np.stack(whole).astype(np.float64)
 
 
@@ -169,10 +193,14 @@ def speed(turns: int) -> dict[str, float]:
     double = signals.astype(np.float64)
     chunk = round(CHUNK_S * RATE_HZ)
     chunks = [np.ascontiguousarray(signals[:, at : at + chunk]) for at in range(0, signals.shape[1], chunk)]
-    alone, whole = _ready(Denoising(wander=False), len(signals)), _ready(Denoising(), len(signals))
+    stages = (Denoiser(Denoising(wander=False)), Denoiser(), StPath(), Scalogram(), Mains())
+    alone, whole, for_st, bands, mains = (_ready(stage, len(signals)) for stage in stages)
     sides: dict[str, Callable[[], object]] = {
         "ns_per_sample": lambda: [alone(part) for part in chunks],
         "ns_per_sample_with_wander": lambda: [whole(part) for part in chunks],
+        "st_path_ns_per_sample": lambda: [for_st(part) for part in chunks],
+        "scalogram_ns_per_sample": lambda: [bands(part) for part in chunks],
+        "mains_ns_per_sample": lambda: [mains(part) for part in chunks],
         "pywt_swt_ns_per_sample": lambda: _stationary(double),
         "pywt_swt_float32_ns_per_sample": lambda: _stationary(signals),
     }
@@ -186,7 +214,7 @@ def speed(turns: int) -> dict[str, float]:
     for kind in ("swt", "swt_float32"):
         theirs = zip(spent["ns_per_sample"], spent[f"pywt_{kind}_ns_per_sample"], strict=True)
         figures[f"ratio_to_pywt_{kind}"] = round(statistics.median(b / a for a, b in theirs), 2)
-    one = _ready(Denoising(), LEADS)
+    one = _ready(Denoiser(), LEADS)
     calls = [_cpu_ns(lambda: one(signals[:LEADS, :ONE_BED_SAMPLES])) for _ in range(ONE_BED_CALLS)]
     figures["us_per_call_one_bed"] = round(statistics.median(calls) / 1e3, 1)
     return figures
@@ -199,11 +227,11 @@ def _ward() -> NDArray[np.float32]:
     return np.stack([np.roll(lead[k % LEADS], 29 * k)[:n] for k in range(BEDS * LEADS)]).astype(np.float32)
 
 
-def _ready(config: Denoising, streams: int) -> Callable[[NDArray[np.float32]], object]:
-    denoiser, rows = Denoiser(config), np.arange(streams)
+def _ready(stage: Denoiser | StPath | Scalogram | Mains, streams: int) -> Callable[[NDArray[np.float32]], object]:
+    rows = np.arange(streams)
     for row in rows.tolist():
-        denoiser.reset(row)
-    return lambda part: denoiser.feed(rows, part, np.full(streams, part.shape[1]))
+        stage.reset(row)
+    return lambda part: stage.feed(rows, part, np.full(streams, part.shape[1]))
 
 
 def _stationary(signals: NDArray[Any]) -> NDArray[Any]:
@@ -234,8 +262,9 @@ def quality(material: Material, cleaners: dict[str, Cleaner], levels_db: tuple[i
 
 
 def faithfulness(marked: Marked, cleaners: dict[str, Cleaner]) -> dict[str, float]:
-    """Return how far ST, size and edges of clean complexes move: by the monitoring path, its stage alone, and peers."""
-    named = {"": path, "stage_": stage} | {name: own for name, own in cleaners.items() if name not in ("", "path_")}
+    """Return how far ST, size and edges of clean complexes move, by Vigil's paths, its stage alone, and peers."""
+    named = {"": path, "stage_": stage, "st_path_": st_path, "st_path_in_wander_": st_path_in_wander}
+    named |= {name: own for name, own in cleaners.items() if name not in ("", "path_")}
     return {
         f"{name}{figure}": value
         for name, own in named.items()
