@@ -2,20 +2,22 @@
 
 After IEC 60601-1-8 (its public descriptions): each condition has its own state, delay and latching; acknowledging
 silences one condition; a pause silences the sound for a finite time and no lethal alarm; of a chain of conditions the
-worst is announced. What may follow what is in one table, `TABLE`; nothing here reads a clock.
+worst is announced, and for a while after it ended neither it nor a milder one, if of medium priority, sounds again:
+that is logged. What may follow what is in one table (`ecg.alarm_table`); nothing here reads a clock.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from ecg.alarm_table import TABLE, Event, Stage
 from ecg.alert import Phase, Presence, alert_id, episode_id
 from ecg.clinical import Limits
-from ecg.condition import CHAINS, CONDITIONS, RANK, Finding, words
+from ecg.condition import CONDITIONS, RANK, Finding, words, worse
 from ecg.frame import MAX_PAUSE_S, Acknowledge, Action, Admit, ChangeLimits, Discharge, Pause, Standby
 
 UNASSIGNED = "unassigned"
@@ -25,50 +27,10 @@ REMIND_NS = 150_000_000_000
 CLOCK_NS = 10_000_000_000
 """Time that runs back by more than this is a clock that was set, and not waited out."""
 
-Stage = Literal["inactive", "pending", "on", "covered", "acknowledged", "latched"]
-Event = Literal["holds", "due", "covered", "uncovered", "spreads", "acknowledge", "remind", "gone", "latches", "reset"]
-
-
-class Step(NamedTuple):
-    """Where an event leads, and what is announced of it, if anything."""
-
-    stage: Stage
-    phase: Phase | None = None
-    presence: Presence = "off"
-
-
-TABLE: dict[tuple[Stage, Event], Step] = {
-    ("inactive", "holds"): Step("pending"),
-    ("pending", "due"): Step("on", "start", "on"),
-    ("pending", "gone"): Step("inactive"),
-    ("pending", "reset"): Step("inactive"),
-    ("on", "covered"): Step("covered", "escalate", "off"),
-    ("on", "spreads"): Step("on", "update", "on"),
-    ("on", "acknowledge"): Step("acknowledged", "update", "acknowledged"),
-    ("on", "gone"): Step("inactive", "end", "off"),
-    ("on", "latches"): Step("latched", "update", "latched"),
-    ("on", "reset"): Step("inactive", "end", "off"),
-    ("covered", "uncovered"): Step("on", "update", "on"),
-    ("covered", "acknowledge"): Step("acknowledged", "update", "acknowledged"),
-    ("covered", "gone"): Step("inactive", "end", "off"),
-    ("covered", "latches"): Step("latched", "update", "latched"),
-    ("covered", "reset"): Step("inactive", "end", "off"),
-    ("acknowledged", "spreads"): Step("on", "update", "on"),
-    ("acknowledged", "remind"): Step("on", "update", "on"),
-    ("acknowledged", "gone"): Step("inactive", "end", "off"),
-    ("acknowledged", "reset"): Step("inactive", "end", "off"),
-    ("latched", "acknowledge"): Step("inactive", "end", "off"),
-    ("latched", "holds"): Step("inactive", "end", "off"),
-    ("latched", "reset"): Step("inactive", "end", "off"),
-}
-"""What may follow what. An event that a stage does not name leaves it as it is.
-
-`covered` is a condition that holds behind a worse one of its chain; a latched alarm whose condition holds anew ends,
-and a new one starts, so that it sounds. Lethal conditions are covered only by one that nobody has acknowledged.
-"""
 _VISIBLE = ("on", "acknowledged", "latched")
+_WAITING = ("pending", "inhibited")
 _ORDER = sorted(CONDITIONS, key=lambda name: -RANK[CONDITIONS[name].priority])
-_WORSE = {name: chain[:place] for chain in CHAINS for place, name in enumerate(chain)}
+_WORSE = {name: worse(name) for name in CONDITIONS}
 
 
 class Transition(NamedTuple):
@@ -94,7 +56,8 @@ class Episode(msgspec.Struct):
     """One alarm of one condition: its stage, its next `n`, and what was found last.
 
     `since` is when it began to hold, `seen` when it held last, `acknowledged` when somebody acknowledged it, `leads`
-    when each lead showed it last; all in the machine's own time, which never runs back.
+    when each lead showed it last; all in the machine's own time, which never runs back. `held_ns` is the event time at
+    which it held last.
     """
 
     finding: Finding
@@ -106,13 +69,14 @@ class Episode(msgspec.Struct):
     n: int = 0
     acknowledged: int = 0
     leads: dict[str, int] = {}
+    held_ns: int = 0
 
 
 class State(msgspec.Struct):
     """All that the machine knows of a bed.
 
     `now` is its own time and `clock_ns` the latest it was told; `used_ns` holds, by condition, the onset that the last
-    announced finding had and the one that its episode was given.
+    announced finding had and the one that its episode was given, `ended` when its last alarm ended in the own time.
     """
 
     device: str
@@ -124,6 +88,7 @@ class State(msgspec.Struct):
     clock_ns: int = 0
     episodes: dict[str, Episode] = {}
     used_ns: dict[str, tuple[int, int]] = {}
+    ended: dict[str, int] = {}
 
 
 _decoder = msgspec.msgpack.Decoder(State)
@@ -266,11 +231,11 @@ class Alarm:
             self._begin(name, finding, now_ns)
         episode, condition, now = self.state.episodes[name], CONDITIONS[name], self.state.now
         if episode.stage != "latched":
-            episode.finding, episode.seen = finding, now
+            episode.finding, episode.seen, episode.held_ns = finding, now, now_ns
         spreads = condition.by_lead and self._spreads(episode, condition.hold_s)
         changes += self._step(name, "covered" if covered else "uncovered")
-        if episode.stage == "pending" and not covered and now - episode.since >= condition.delay_s * 1e9:
-            return changes + self._step(name, "due")
+        if episode.stage in _WAITING and not covered and now - episode.since >= condition.delay_s * 1e9:
+            return changes + self._step(name, "inhibited" if self._inhibited_s(name) > 0 else "due")
         if spreads:
             changes += self._step(name, "spreads")
         if episode.stage == "acknowledged" and not condition.technical and now - episode.acknowledged >= REMIND_NS:
@@ -297,6 +262,14 @@ class Alarm:
         covering = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged")
         return any(self._stage(worse) in covering for worse in _WORSE.get(name, ()))
 
+    def _inhibited_s(self, name: str) -> float:
+        """Return for how long a condition does not sound yet because one of it, or a worse one, ended not long ago."""
+        inhibit_s, ended = CONDITIONS[name].inhibit_s, self.state.ended
+        if not inhibit_s:
+            return 0.0
+        last = max((ended[other] for other in (name, *_WORSE[name]) if other in ended), default=None)
+        return 0.0 if last is None else inhibit_s - (self.state.now - last) / 1e9
+
     def _begin(self, name: str, finding: Finding, now_ns: int) -> None:
         # an episode's id comes from its onset: one that goes on after its episode was ended is given another
         used_ns = self.state.used_ns.get(name, (-1, -1))
@@ -309,12 +282,15 @@ class Alarm:
         step = TABLE.get((episode.stage, event))
         if step is None:
             return []
-        episode.stage = step.stage
         if step.stage == "inactive":
             del self.state.episodes[name]
+            if event == "gone" and episode.stage not in _WAITING and CONDITIONS[name].inhibit_s:
+                self.state.ended[name] = self.state.now
+        episode.stage = step.stage
         if step.phase is None:
             return []
         n, episode.n, found = episode.n, episode.n + 1, episode.finding
+        found = found._replace(trace=found.trace + self._aside(name, episode, step.phase))
         self.state.used_ns[name] = (found.onset_ns, episode.onset_ns)
         return [
             Transition(
@@ -323,7 +299,16 @@ class Alarm:
             )
         ]
 
+    def _aside(self, name: str, episode: Episode, phase: Phase) -> str:
+        """Return what the machine itself has to say of an alarm: how long it held, or for how long it is inhibited."""
+        if phase == "end":
+            return f"; held for {max(0, episode.held_ns - episode.onset_ns) / 1e9:.1f} s"
+        if phase == "suppressed":
+            return f"; inhibited for {self._inhibited_s(name):.1f} s more, after one that ended"
+        return ""
+
     def _reset(self) -> list[Transition]:
+        self.state.ended = {}
         return [change for name in _ORDER if name in self.state.episodes for change in self._step(name, "reset")]
 
     def _change_patient(self, patient: Admit | None) -> list[Transition]:

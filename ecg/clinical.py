@@ -1,6 +1,6 @@
-"""Clinical settings: the definitions, delays and limits that decide alarms, in one table with their ranges.
+"""Clinical settings: the numbers of the definitions and the limits that decide alarms, in one table with their ranges.
 
-Sources are manufacturers' public manuals (Philips ST/AR, GE EK-Pro, Mindray, Edan), named in `docs/alarms.md`.
+What they decide, and after whom, stands in `ecg.condition_table`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ RANGES: dict[str, Range] = {
     "r_on_t_ms": Range(40, 200, "ms", "a ventricular beat this near to a T wave's peak is R on T"),
     "multiform_beats": Range(5, 20, "beats", "ventricular beats of two shapes among so many beats are multiform"),
     "pause_s": Range(1.0, 5.0, "s", "an RR interval longer than this is a pause"),
-    "missed_beat_ratio": Range(1.5, 2.5, "x", "an RR interval over the mean one times this is a missed beat"),
+    "missed_beat_ratio": Range(1.5, 2.5, "x", "an RR interval over this many times the mean one is a missed beat"),
     "svt_beats": Range(3, 30, "beats", "a run of this many beats from above the ventricles can be a tachycardia"),
     "svt_rate_bpm": Range(120, 250, "bpm", "the rate above which such a run is a supraventricular tachycardia"),
     "irregular_spread": Range(0.08, 0.4, "x mean", "RR intervals that spread by more than this are irregular"),
     "lead_off_s": Range(0.5, 10, "s", "an electrode off for this long alarms"),
     "no_data_s": Range(2, 120, "s", "no frame for this long alarms"),
 }
-"""Every setting with its range; extreme bradycardia is never sought below 30 bpm nor tachycardia above 200."""
+"""Every setting that is a number, with its range. Extreme bradycardia is never sought below 30 bpm, nor extreme
+tachycardia above 200."""
 
 EXTREME_FLOOR_BPM, EXTREME_CEILING_BPM = 30.0, 200.0
 
@@ -63,7 +64,10 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ward's settings, in force for every patient without limits of their own."""
+    """The ward's settings, in force for every patient without limits of their own.
+
+    `off` names the conditions that do not alarm in this ward, of those in `ecg.condition.MAY_BE_OFF`.
+    """
 
     asystole_s: float = 4.0
     fibrillation_s: float = 4.0
@@ -88,8 +92,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     off: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise ValueError where a setting is outside its range."""
+        """Raise ValueError where a setting is outside its range, or what is off may not be."""
         _check(self)
+        for name in self.off:
+            if name not in MAY_BE_OFF:
+                raise ValueError(f"off must be of {', '.join(MAY_BE_OFF)}, got {name!r}")
 
     @property
     def extreme_low_bpm(self) -> float:
@@ -113,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _check(values: Limits | Settings) -> None:
     for name, value in msgspec.structs.asdict(values).items():
-        if value is not None and not RANGES[name].low <= value <= RANGES[name].high:
+        if name in RANGES and value is not None and not RANGES[name].low <= value <= RANGES[name].high:
             low, high, unit, _ = RANGES[name]
             raise ValueError(f"{name} must be between {low:g} and {high:g} {unit}, got {value!r}")
     low, high = getattr(values, "rate_low_bpm", None), getattr(values, "rate_high_bpm", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -39,7 +39,8 @@ _UNSURE_CLASSES = (ord("F"), ord("Q"))
 class Beat(msgspec.Struct, array_like=True, frozen=True):
     """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown.
 
-    One that resembles the patient's normal beats less than `UNLIKE` is `unlike`.
+    One that resembles the patient's normal beats less than `UNLIKE` is `unlike`. `shape` is the number of the patient's
+    shape that it has and `t_peak` the sample of the T wave's peak before it, -1 where unknown.
     """
 
     sample: int
@@ -48,6 +49,19 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     unlike: bool
     width_ms: float
     amplitude_mv: float
+    shape: int = -1
+    t_peak: int = -1
+
+
+class Mark(NamedTuple):
+    """What a rule found in the last beats: the condition, the sample of its onset, what was compared, and why."""
+
+    condition: str
+    onset: int
+    value: float
+    limit: float | None
+    unit: str
+    trace: str
 
 
 class State(msgspec.Struct, array_like=True):
@@ -57,7 +71,7 @@ class State(msgspec.Struct, array_like=True):
     ones, in samples, that follow each other without a break. `quiet_since` is the earliest sample from which an absence
     of beats means something: the session's start, or the end of a time without signal or of fibrillation. `wave_since`
     to `wave_last` is the evidence of a fibrillatory wave, `organised` how much of it, of late, was a regular one,
-    `waving` that it has been long enough.
+    `waving` that it has been long enough. `marks` is what the rules on beats made of the last one.
     """
 
     end: int = 0
@@ -77,6 +91,7 @@ class State(msgspec.Struct, array_like=True):
     waving: bool = False
     off_since: list[int] = []
     atrial: atrial.Atrial = msgspec.field(default_factory=atrial.Atrial)
+    marks: list[Mark] = []
 
 
 def take_off(state: State, off: int) -> None:
@@ -117,7 +132,8 @@ def take_beat(state: State, beat: np.void) -> None:
     rr = sample - before.sample if before is not None and follows else 0
     unlike, width_ms = bool(beat["similarity"] < UNLIKE), float(beat["width_ms"])
     ventricular = label == _VENTRICULAR or (label in _UNSURE_CLASSES and unlike and width_ms >= WIDE_MS)
-    taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]))
+    place = (int(beat["shape"]), int(beat["t_peak"]))
+    taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]), *place)
     state.beats = [*state.beats[1 - _KEEP :], taken]
     if not _is_doubtful(taken, before, state.normal_mv):
         state.sure_at = sample

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import ecg.alarm
+import ecg.alarm_table
 import ecg.condition
-from ecg.alarm import CLOCK_NS, REMIND_NS, TABLE, UNASSIGNED, Alarm, Event, Stage, Transition
+from ecg.alarm import CLOCK_NS, REMIND_NS, UNASSIGNED, Alarm, Transition
+from ecg.alarm_table import TABLE, Event, Stage
 from ecg.alert import alert_id, episode_id
 from ecg.clinical import Limits
-from ecg.condition import CHAINS, CONDITIONS, LETHAL, RANK, Finding
+from ecg.condition import CHAINS, CONDITIONS, LETHAL, MAY_BE_OFF, RANK, Finding, worse
 from ecg.frame import Acknowledge, Action, Admit, ChangeLimits, Discharge, Pause, Standby
 
 S = 1_000_000_000
@@ -126,13 +128,13 @@ def test_what_a_worse_condition_covers_escalates_and_comes_back(bed: Bed) -> Non
     changes = bed.hold(5, finding("rate_high"))
     assert said(changes) == [("extreme_tachycardia", "update", "latched"), ("rate_high", "update", "on")]
     assert (changes[1].episode, changes[1].n) == (start.episode, 2)
-    assert said(bed.hold(5.2)) == [("rate_high", "end", "off")]
+    assert said(bed.hold(20.2)) == [("rate_high", "end", "off")]
 
 
 def test_what_ended_behind_a_worse_condition_ends(bed: Bed) -> None:
     bed.hold(6, finding("rate_high"))
     bed.hold(1, finding("rate_high"), finding("extreme_tachycardia"))
-    assert said(bed.hold(6, finding("extreme_tachycardia"))) == [("rate_high", "end", "off")]
+    assert said(bed.hold(21, finding("extreme_tachycardia"))) == [("rate_high", "end", "off")]
 
 
 def test_a_lethal_condition_sounds_though_a_worse_one_was_acknowledged(bed: Bed) -> None:
@@ -241,6 +243,59 @@ def test_a_pause_longer_than_the_longest_is_refused(bed: Bed) -> None:
     assert bed.alarm.paused_s == 0
 
 
+def test_what_recurs_soon_after_it_ended_is_inhibited_and_logged(bed: Bed) -> None:
+    (start,) = bed.hold(1, finding("couplet", 100))
+    assert said(bed.hold(11)) == [("couplet", "end", "off")]
+    (kept,) = bed.hold(1, finding("couplet", 112))
+    assert (kept.phase, kept.presence, kept.n, kept.trace) == (
+        "suppressed",
+        "off",
+        0,
+        "; inhibited for 598.8 s more, after one that ended",
+    )
+    assert bed.alarm.active() == bed.alarm.sounding() == bed.alarm.holding() == ()
+    (end,) = bed.hold(11)
+    assert (end.phase, end.episode, end.n) == ("end", kept.episode, 1)
+    assert end.episode != start.episode
+    bed.hold(590)
+    assert said(bed.hold(1, finding("couplet", 710))) == [("couplet", "start", "on")]
+
+
+def test_what_still_holds_when_its_inhibition_is_over_starts(bed: Bed) -> None:
+    bed.hold(1, finding("pvcs_per_minute", 100))
+    bed.hold(11)
+    suppressed, start = bed.hold(181, finding("pvcs_per_minute", 112))
+    assert (suppressed.phase, start.phase, start.n) == ("suppressed", "start", 1)
+    assert start.onset_ns == 112 * S
+    assert bed.alarm.sounding() == ("pvcs_per_minute",)
+
+
+def test_a_milder_condition_of_the_chain_is_inhibited_and_a_worse_one_sounds(bed: Bed) -> None:
+    bed.hold(1, finding("couplet", 100))
+    bed.hold(11)
+    assert said(bed.hold(1, finding("trigeminy", 112))) == [("trigeminy", "suppressed", "off")]
+    assert said(bed.hold(1, finding("nonsustained_vt", 113))) == [("nonsustained_vt", "start", "on")]
+    assert said(bed.hold(1, finding("rate_low", 114), finding("asystole", 114))) == [("asystole", "start", "on")]
+
+
+def test_another_patient_or_standby_ends_an_inhibition(bed: Bed) -> None:
+    for action in (Standby(), ADMIT):
+        bed.hold(1, finding("couplet", bed.now_ns / S))
+        bed.hold(11)
+        assert said(bed.hold(1, finding("couplet", bed.now_ns / S))) == [("couplet", "suppressed", "off")]
+        assert said(bed.do(action)) == [("couplet", "end", "off")]
+        bed.do(Standby(on=False))
+        assert said(bed.hold(1, finding("couplet", bed.now_ns / S))) == [("couplet", "start", "on")]
+        bed.do(Standby())
+        bed.do(Standby(on=False))
+
+
+def test_the_end_of_an_alarm_says_how_long_it_held(bed: Bed) -> None:
+    bed.hold(120, finding("atrial_fibrillation", 90))
+    (end,) = bed.hold(31)
+    assert (end.phase, end.onset_ns, end.trace) == ("end", 90 * S, "; held for 129.8 s")
+
+
 def test_standby_ends_all_alarms_shows_itself_and_lets_none_start(bed: Bed) -> None:
     bed.hold(1, finding("asystole"))
     assert said(bed.do(Standby())) == [("asystole", "end", "off")]
@@ -336,7 +391,7 @@ def test_of_two_findings_of_one_condition_the_first_counts(bed: Bed) -> None:
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_every_condition_can_be_said(bed: Bed, name: str) -> None:
     bed.alarm.feed(bed.now_ns, [finding(name)])
-    bed.now_ns += 10 * S
+    bed.now_ns += 100 * S
     bed.alarm.feed(bed.now_ns, [finding(name)])
     assert bed.alarm.active() == (name,)
 
@@ -351,7 +406,8 @@ def test_the_table_names_stages_and_events_and_ends_what_it_starts() -> None:
     assert {stage for stage, _ in TABLE} | {step.stage for step in TABLE.values()} == stages
     assert {event for _, event in TABLE} == events
     for (stage, _), step in TABLE.items():
-        assert (step.phase == "start") == (stage == "pending" and step.stage == "on")
+        assert (step.phase == "start") == (stage in ("pending", "inhibited") and step.stage == "on")
+        assert (step.phase == "suppressed") == (step.stage == "inhibited")
         assert (step.phase == "end") == (stage not in ("inactive", "pending") and step.stage == "inactive")
         assert step.presence == {"on": "on", "acknowledged": "acknowledged", "latched": "latched"}.get(
             step.stage, "off"
@@ -365,10 +421,11 @@ def test_nothing_but_a_worse_condition_takes_an_unacknowledged_alarm_off() -> No
     assert gone == {("on", "covered"), ("on", "gone"), ("on", "reset")}
 
 
-def test_lethal_conditions_are_of_high_priority_latch_and_have_no_delay() -> None:
+def test_lethal_conditions_are_of_high_priority_latch_and_are_neither_delayed_nor_inhibited() -> None:
     for name in LETHAL:
         condition = CONDITIONS[name]
-        assert (condition.priority, condition.latching, condition.delay_s) == ("high", True, 0.0)
+        assert (condition.priority, condition.latching) == ("high", True)
+        assert (condition.delay_s, condition.inhibit_s) == (0.0, 0.0)
 
 
 def test_a_chain_falls_in_priority_and_is_read_worst_first() -> None:
@@ -379,7 +436,13 @@ def test_a_chain_falls_in_priority_and_is_read_worst_first() -> None:
         assert [order.index(name) for name in chain] == sorted(order.index(name) for name in chain)
 
 
-NAMES = st.sampled_from((*LETHAL, "rate_high", "rate_low", "pvcs_per_minute", "all_leads_off", "lead_off", "no_data"))
+def test_every_medium_rhythm_stands_in_a_chain() -> None:
+    chained = {name for chain in CHAINS for name in chain}
+    assert set(MAY_BE_OFF) | set(LETHAL) <= chained
+
+
+MEDIUM = ("rate_high", "rate_low", "pause", "couplet", "nonsustained_vt", "bigeminy", "atrial_fibrillation")
+NAMES = st.sampled_from((*LETHAL, *MEDIUM, "pvcs_per_minute", "all_leads_off", "lead_off", "no_data"))
 
 
 class AlarmMachine(RuleBasedStateMachine):
@@ -393,6 +456,7 @@ class AlarmMachine(RuleBasedStateMachine):
         self.episodes: dict[str, list[Transition]] = {}
         self.ids: set[str] = set()
         self.worst: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
 
     def check(self, changes: list[Transition], twin: list[Transition]) -> None:
         assert changes == twin
@@ -400,7 +464,8 @@ class AlarmMachine(RuleBasedStateMachine):
         for change in changes:
             phases = self.episodes.setdefault(change.episode, [])
             assert change.n == len(phases)
-            assert (change.phase == "start") == (change.n == 0)
+            assert (change.phase in ("start", "suppressed")) == (not any(before.phase == "start" for before in phases))
+            assert change.phase != "suppressed" or (change.n == 0 and CONDITIONS[change.condition].inhibit_s > 0)
             assert all(before.phase != "end" and before.onset_ns == change.onset_ns for before in phases)
             assert change.episode == episode_id("monitor-1", change.condition, change.onset_ns)
             assert alert_id(change.episode, change.n) not in self.ids
@@ -431,8 +496,21 @@ class AlarmMachine(RuleBasedStateMachine):
             self.now_ns += STEP * max(1, steps // 40)
             self.restart()
             findings = list(self.holding.values())
-            self.check(self.alarm.feed(self.now_ns, findings), self.twin.feed(self.now_ns, findings))
+            changes = self.alarm.feed(self.now_ns, findings)
+            self.check(changes, self.twin.feed(self.now_ns, findings))
             self.check_priorities()
+            self.check_inhibits(changes)
+
+    def check_inhibits(self, changes: list[Transition]) -> None:
+        """An alarm starts only where none of it, or of a worse one of its chains, ended too short a time ago."""
+        for change in changes:
+            name, inhibit_ns = change.condition, CONDITIONS[change.condition].inhibit_s * 1e9
+            last = max(self.ended.get(other, -(10**18)) for other in (name, *worse(name)))
+            if change.phase in ("start", "suppressed"):
+                assert (change.phase == "start") == (self.now_ns - last >= inhibit_ns)
+            started = any(phase.phase == "start" for phase in self.episodes[change.episode])
+            if change.phase == "end" and started and inhibit_ns:
+                self.ended[name] = self.now_ns
 
     def check_priorities(self) -> None:
         """Priority never falls while a condition holds, and no lethal condition is hidden but by a worse one."""
@@ -447,9 +525,7 @@ class AlarmMachine(RuleBasedStateMachine):
             if name in active:
                 self.worst[name] = shown if len(self.holding) == 1 else RANK[CONDITIONS[name].priority]
         for name in set(LETHAL) & set(self.holding):
-            chain = next(chain for chain in CHAINS if name in chain)
-            worse = chain[: chain.index(name)]
-            assert name in active or any(other in self.alarm.sounding() for other in worse)
+            assert name in active or any(other in self.alarm.sounding() for other in worse(name))
 
     @precondition(lambda self: self.ids)
     @rule(data=st.data())
@@ -475,6 +551,8 @@ class AlarmMachine(RuleBasedStateMachine):
         assert self.alarm.standby == on
         if on or away:  # a patient who was away begins anew, however shortly it was
             self.worst = {}
+        if on:
+            self.ended = {}
 
     @rule(high=st.sampled_from((100.0, 220.0)))
     def change_limits(self, high: float) -> None:
@@ -496,7 +574,25 @@ class AlarmMachine(RuleBasedStateMachine):
         self.command(action)
         assert self.alarm.active() == ()
         assert self.alarm.limits == Limits()
-        self.worst = {}
+        self.worst, self.ended = {}, {}
+
+    @rule(name=NAMES)
+    def remind(self, name: str) -> None:
+        """While a condition lasts, nothing stays acknowledged for longer than the reminder, but technical alarms."""
+        episode = self.alarm.state.episodes.get(name)
+        if self.alarm.standby or name not in self.holding or not episode or episode.stage != "acknowledged":
+            return
+        self.now_ns += REMIND_NS
+        self.restart()
+        findings = list(self.holding.values())
+        self.check(self.alarm.feed(self.now_ns, findings), self.twin.feed(self.now_ns, findings))
+        covered = any(other in self.alarm.active() for other in worse(name))
+        assert name in self.alarm.sounding() or CONDITIONS[name].technical or covered or self.alarm.paused_s
+
+    @invariant()
+    def no_lethal_alarm_is_inhibited(self) -> None:
+        stages = {name: episode.stage for name, episode in self.alarm.state.episodes.items()}
+        assert all(stages[name] != "inhibited" for name in LETHAL if name in stages)
 
     @invariant()
     def what_started_and_did_not_end_is_known(self) -> None:
@@ -519,4 +615,5 @@ TestAlarmMachine = AlarmMachine.TestCase
 
 def test_the_example_runs() -> None:
     assert doctest.testmod(ecg.alarm).failed == 0
+    assert doctest.testmod(ecg.alarm_table).failed == 0
     assert doctest.testmod(ecg.condition).failed == 0

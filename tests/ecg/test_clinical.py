@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.clinical import RANGES, Limits, Settings
+from ecg.condition import LETHAL, MAY_BE_OFF
 
 
 def replaced(name: str, value: float) -> Settings:
@@ -17,7 +18,7 @@ def replaced(name: str, value: float) -> Settings:
 
 
 def test_every_setting_has_a_range_and_the_defaults_are_inside_them() -> None:
-    assert set(RANGES) == set(Settings.__struct_fields__)
+    assert set(RANGES) == set(Settings.__struct_fields__) - {"off"}
     assert set(Limits.__struct_fields__) <= set(RANGES)
     Settings().check()
     Limits().check()
@@ -31,6 +32,14 @@ def test_the_ends_of_a_range_are_inside_and_what_lies_beyond_is_refused(name: st
     for value in (low - 0.001, high + 0.001, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=f"{name} must be between {low:g} and {high:g} {unit}, got {value!r}"):
             replaced(name, value).check()
+
+
+def test_medium_rhythms_can_be_off_and_nothing_else() -> None:
+    Settings(off=MAY_BE_OFF).check()
+    assert {"couplet", "atrial_fibrillation", "rate_low"} <= set(MAY_BE_OFF)
+    for name in (*LETHAL, "no_data", "lead_off", "risk_level", "hunger"):
+        with pytest.raises(ValueError, match=f"off must be of .*, got '{name}'"):
+            Settings(off=("couplet", name)).check()
 
 
 @pytest.mark.parametrize("values", [Settings(rate_low_bpm=90, rate_high_bpm=90), Limits(90, 80)])

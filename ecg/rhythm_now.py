@@ -1,0 +1,109 @@
+"""The state of a bed at the end of a step, with what several rules ask of it: who beats, how fast, and its name."""
+
+from __future__ import annotations
+
+from ecg import rate
+from ecg.clinical import Settings
+from ecg.condition import Finding
+from ecg.resample import ANALYSIS_HZ
+from ecg.rhythm_state import Beat, State
+
+UNSURE_S = 0.4
+"""A beat lies up to this far back when it is confirmed: its absence is known only then."""
+RATE_BEATS = 8
+"""Intervals that the rate is the mean of."""
+QUICK_BEATS, QUICK_SHARE = 3, 0.12
+"""When this many last intervals all differ from the mean of those before by this share, the rate is that of them."""
+RUN_GAP_S = 3.0
+"""A run of ventricular beats is over when no beat came for this long."""
+ECTOPY, IRREGULAR = 3, 0.12
+"""Ventricular beats in the last ten, and spread of the intervals over their mean, that give the rhythm its name."""
+
+_NS = 1_000_000_000 // ANALYSIS_HZ
+_NO_RATE = ("no signal", "starting", "unknown", "ventricular fibrillation")
+
+
+class Now:
+    """What is so at the end of a step.
+
+    Attributes
+    ----------
+    silent_s, still_s : float
+        Seconds without a beat, and without one that was not doubtful.
+    asystole, fibrillation, tachycardia_by_wave : bool
+        Whether these hold, which leave no beats to speak of.
+    beating : bool
+        Whether the last beats say what is now: not in asystole, in fibrillation, without a usable lead, and once the
+        last one is `RUN_GAP_S` ago.
+    intervals : list of int
+        Samples from each to the next of the last beats, without a break; none where beats do not count.
+    run : list of Beat
+        The ventricular beats that end the record so far, if as many, and as like, as ventricular tachycardia asks for.
+    rate_bpm : float or None
+        The heart rate, None where none can be said.
+    name : str
+        The rhythm's name.
+    """
+
+    def __init__(self, state: State, leads: tuple[str, ...], end_ns: int, settings: Settings) -> None:
+        self.state, self.leads, self.end_ns, self.settings = state, leads, end_ns, settings
+        self.last_beat = state.beats[-1].sample if state.beats else -1
+        self.silent_s = (state.end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ
+        self.still_s = (state.end - max(state.sure_at, state.quiet_since)) / ANALYSIS_HZ
+        self.asystole = bool(state.usable and state.wave_since < 0 and self.still_s >= settings.asystole_s + UNSURE_S)
+        self.tachycardia_by_wave = state.waving and state.organised > 0.5 and state.wave_bpm > settings.vt_rate_bpm
+        self.fibrillation = state.waving and not self.tachycardia_by_wave
+        self.intervals = [] if self.asystole or self.fibrillation or not state.usable else state.intervals
+        self.beating = bool(self.intervals) and self.silent_s <= RUN_GAP_S
+        self.run: list[Beat] = []
+        if state.beats and state.beats[-1].ventricular and self.silent_s <= RUN_GAP_S and not self.fibrillation:
+            self.run = rate.run(state.beats, int(settings.vt_beats))
+        self.run_bpm = rate.run_bpm(self.run, int(settings.vt_beats))
+        self.name = _name(self)
+        self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _rate_bpm(self)
+
+    def awaited(self) -> list[int]:
+        """Return the intervals, and as the last one the time since the last beat where that is longer already."""
+        waiting = round((self.silent_s - UNSURE_S) * ANALYSIS_HZ)
+        return [*self.intervals, waiting] if self.intervals and waiting > self.intervals[-1] else self.intervals
+
+    def find(
+        self, condition: str, onset: int, value: float, limit: float | None, unit: str, trace: str, leads: int = 0
+    ) -> Finding:
+        """Return a finding with an onset at a sample and leads given as bits."""
+        names = tuple(name for bit, name in enumerate(self.leads) if leads >> bit & 1)
+        return Finding(
+            condition, self.end_ns - (self.state.end - onset) * _NS, value, limit, unit, trace, names or self.leads
+        )
+
+
+def _rate_bpm(now: Now) -> float | None:
+    """Return the mean rate of the last beats, quick where it changed."""
+    last = now.awaited()[-RATE_BEATS:]
+    if len(last) < QUICK_BEATS:
+        return None
+    quick, before = last[-QUICK_BEATS:], last[:-QUICK_BEATS]
+    if before:
+        mean = sum(before) / len(before)
+        if min(quick) > (1 + QUICK_SHARE) * mean or max(quick) < (1 - QUICK_SHARE) * mean:
+            return rate.bpm(quick)
+    return rate.bpm(last)
+
+
+def _name(now: Now) -> str:
+    state = now.state
+    if not state.usable:
+        return "no signal" if state.end > 2 * ANALYSIS_HZ else "starting"
+    if now.asystole:
+        return "asystole"
+    if now.fibrillation:
+        return "ventricular fibrillation"
+    if now.tachycardia_by_wave or now.run_bpm > now.settings.vt_rate_bpm:
+        return "ventricular tachycardia"
+    if len(now.intervals) < QUICK_BEATS:
+        return "starting" if state.end < 10 * ANALYSIS_HZ else "unknown"
+    if state.atrial.since >= 0:
+        return "atrial fibrillation"
+    if sum(beat.ventricular for beat in state.beats[-10:]) >= ECTOPY:
+        return "ectopy"
+    return "irregular" if rate.variation(now.intervals[-RATE_BEATS:]) > IRREGULAR else "regular"
