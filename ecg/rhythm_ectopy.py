@@ -26,7 +26,7 @@ def nonsustained_vt(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if bpm <= limit_bpm:
         return None
     trace = f"run of {len(run)} ventricular beats at {bpm:.0f} bpm, limit {limit_bpm:g}; from sample {run[0].sample}"
-    return Mark("nonsustained_vt", run[0].sample, bpm, limit_bpm, "bpm", trace)
+    return Mark("nonsustained_vt", run[0].sample, bpm, float(limit_bpm), "bpm", trace)
 
 
 def ventricular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -37,7 +37,7 @@ def ventricular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None
         return None
     bpm = rate.bpm([beat.rr for beat in run[1:]])
     trace = f"run of {len(run)} ventricular beats at {bpm:.0f} bpm, tachycardia is above {limit_bpm:g}"
-    return Mark("ventricular_rhythm", run[0].sample, bpm, limit_bpm, "bpm", trace)
+    return Mark("ventricular_rhythm", run[0].sample, bpm, float(limit_bpm), "bpm", trace)
 
 
 def pvc_run(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -46,7 +46,7 @@ def pvc_run(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if len(run) < least:
         return None
     trace = f"run of {len(run)} ventricular beats from sample {run[0].sample}"
-    return Mark("pvc_run", run[0].sample, len(run), least, "beats", trace)
+    return Mark("pvc_run", run[0].sample, float(len(run)), float(least), "beats", trace)
 
 
 def couplet(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -55,7 +55,7 @@ def couplet(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if len(run) != COUPLET or not run[0].rr:
         return None
     trace = f"two ventricular beats in a row, at samples {run[0].sample} and {run[1].sample}"
-    return Mark("couplet", run[0].sample, COUPLET, None, "beats", trace)
+    return Mark("couplet", run[0].sample, float(COUPLET), None, "beats", trace)
 
 
 def r_on_t(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -67,7 +67,7 @@ def r_on_t(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if apart_ms > limit_ms:
         return None
     trace = f"ventricular beat at sample {last.sample}, T peak at {last.t_peak}: {apart_ms:.0f} ms, limit {limit_ms:g}"
-    return Mark("r_on_t", last.sample, apart_ms, limit_ms, "ms", trace)
+    return Mark("r_on_t", last.sample, apart_ms, float(limit_ms), "ms", trace)
 
 
 def bigeminy(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -110,7 +110,7 @@ def _cycles(beats: Sequence[Beat], settings: Settings, condition: str, period: i
     if any(a.ventricular != b.ventricular for a, b in zip(last, last[period:], strict=False)):
         return None
     trace = f"{least} cycles of one ventricular beat in {period}, from sample {last[0].sample}"
-    return Mark(condition, last[0].sample, least, least, "cycles", trace)
+    return Mark(condition, last[0].sample, float(least), float(least), "cycles", trace)
 
 
 def multiform_pvcs(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -121,7 +121,7 @@ def multiform_pvcs(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if len(shapes) < 2:
         return None
     trace = f"{len(found)} ventricular beats of {len(shapes)} shapes among the last {within}"
-    return Mark("multiform_pvcs", found[0].sample, len(shapes), 1, "shapes", trace)
+    return Mark("multiform_pvcs", found[0].sample, float(len(shapes)), 1.0, "shapes", trace)
 
 
 def pvcs_per_minute(now: Now) -> Finding | None:

@@ -33,7 +33,7 @@ def supraventricular_tachycardia(beats: Sequence[Beat], settings: Settings) -> M
         return None
     trace = f"{least} beats in a row, none ventricular, at {bpm:.0f} bpm, limit {limit_bpm:g}"
     onset = last[0].sample - last[0].rr
-    return Mark("supraventricular_tachycardia", onset, bpm, limit_bpm, "bpm", trace)
+    return Mark("supraventricular_tachycardia", onset, bpm, float(limit_bpm), "bpm", trace)
 
 
 def missed_beat(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -46,7 +46,7 @@ def missed_beat(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     if times <= ratio:
         return None
     trace = f"RR interval {times:.1f} times the mean of {len(before)} before, limit {ratio:g}"
-    return Mark("missed_beat", last[-1].sample - last[-1].rr, times, ratio, "x", trace)
+    return Mark("missed_beat", last[-1].sample - last[-1].rr, times, float(ratio), "x", trace)
 
 
 def irregular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -58,7 +58,7 @@ def irregular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None:
         return None
     spread = rate.variation(intervals)
     trace = f"the last {len(intervals)} intervals spread by {100 * spread:.0f} % of their mean, limit {100 * limit:g} %"
-    return Mark("irregular_rhythm", last[0].sample, spread, limit, "x mean", trace)
+    return Mark("irregular_rhythm", last[0].sample, spread, float(limit), "x mean", trace)
 
 
 BEAT_RULES = (supraventricular_tachycardia, missed_beat, irregular_rhythm)
