@@ -18,6 +18,7 @@ from ecg.beats import Beats
 from ecg.fibrillation import Fibrillation
 from ecg.mains import Mains
 from ecg.pacer import Pacer
+from ecg.pulse import PULSE, Pulses
 from ecg.quality import Quality, Second
 from ecg.resample import Resampler
 from ecg.wavelet import Denoiser
@@ -26,6 +27,7 @@ Signal = NDArray[np.float32]
 _Padded = tuple[NDArray[np.int64], Signal, NDArray[np.int64]]
 """Leads of many beds under each other: their rows, samples padded to one width, and how many are valid."""
 _NOTHING: Signal = np.empty((0, 0), np.float32)
+_NO_PULSES: NDArray[np.void] = np.empty(0, PULSE)
 
 
 class Chunk(NamedTuple):
@@ -33,7 +35,8 @@ class Chunk(NamedTuple):
 
     `first` is the number of clean-clock samples (250 Hz) that the bed's resampler gave before this chunk, and `off` the
     runs (lead, first, end) on that clock during which an electrode was off. `last` ends the session: the filters give
-    what they still hold. `pacer` are samples of `mv` at which the device saw a pacer spike.
+    what they still hold. `pacer` are samples of `mv` at which the device saw a pacer spike. `pulse` are the same
+    samples of the bed's pulse leads, float32 (n_pulse_leads, n), in their own units.
     """
 
     bed: int
@@ -42,6 +45,7 @@ class Chunk(NamedTuple):
     off: Sequence[tuple[int, int, int]] = ()
     last: bool = False
     pacer: Sequence[int] = ()
+    pulse: NDArray[np.float32] = _NOTHING
 
 
 class BedSecond(NamedTuple):
@@ -57,7 +61,8 @@ class Analysis(NamedTuple):
 
     `clean` is float32 (n_leads, m) at 250 Hz, the samples that follow the ones given before; `beats` and `fibrillation`
     are structured arrays (see those modules); `quality` has the seconds that ended, in order. `shown` is `clean` with
-    the pacer spikes that the device flagged, which nothing else sees.
+    the pacer spikes that the device flagged, which nothing else sees. `pulses` are those of the pulse leads
+    (`ecg.pulse`), in the order in which they were sure.
     """
 
     clean: NDArray[np.float32]
@@ -65,11 +70,13 @@ class Analysis(NamedTuple):
     fibrillation: NDArray[np.void]
     quality: list[BedSecond]
     shown: NDArray[np.float32]
+    pulses: NDArray[np.void] = _NO_PULSES
 
 
 class _Layout(msgspec.Struct, frozen=True):
     rate_hz: float
     streams: tuple[int, ...]
+    pulses: tuple[int, ...]
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -81,27 +88,31 @@ class _Kept(msgspec.Struct, array_like=True):
     fibrillation: bytes
     mains: list[bytes]
     pacer: bytes
+    pulses: list[bytes]
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
 class FrontEnd:
-    """Resampling, mains, denoising, quality, beats and fibrillation of many beds, a row a bed and a row a lead."""
+    """Resampling, mains, denoising, quality, beats, fibrillation and pulses of many beds, a row a bed, a row a lead."""
 
     def __init__(self) -> None:
         self._resampler, self._denoiser, self._quality = Resampler(), Denoiser(), Quality()
         self._beats, self._fibrillation = Beats(), Fibrillation()
-        self._mains = Mains()
+        self._mains, self._pulses = Mains(), Pulses()
         self._pacers: dict[int, Pacer] = {}
         self._layouts: dict[int, _Layout] = {}
-        self._free_streams: list[int] = []
-        self._free_beds: list[int] = []
-        self._n_streams = self._n_beds = 0
+        self._streams, self._bed_rows, self._pulse_rows = _Free(), _Free(), _Free()
 
-    def open(self, rate_hz: float, n_leads: int) -> int:
-        """Give a bed its rows, as before its first sample, and return its number."""
-        bed = self._place(rate_hz, n_leads)
+    def open(self, rate_hz: float, n_leads: int, pulse_gains: Sequence[float] = ()) -> int:
+        """Give a bed its rows, as before its first sample, and return its number.
+
+        `pulse_gains` are the counts per unit of each of its pulse leads.
+        """
+        bed = self._place(rate_hz, n_leads, len(pulse_gains))
+        for row, gain in zip(self._layouts[bed].pulses, pulse_gains, strict=True):
+            self._pulses.reset(row, rate_hz, gain)
         for stream in self._layouts[bed].streams:
             self._resampler.reset(stream, rate_hz)
             self._denoiser.reset(stream)
@@ -114,8 +125,10 @@ class FrontEnd:
 
     def close(self, bed: int) -> None:
         """Take a bed's rows back."""
-        self._free_streams.extend(self._layouts.pop(bed).streams)
-        self._free_beds.append(bed)
+        layout = self._layouts.pop(bed)
+        self._streams.give_back(*layout.streams)
+        self._pulse_rows.give_back(*layout.pulses)
+        self._bed_rows.give_back(bed)
         del self._pacers[bed]
 
     def raw_after(self, bed: int, n_samples: int) -> int:
@@ -140,7 +153,8 @@ class FrontEnd:
         beats = self._per_bed(self._beats, chunks, clean)
         fibrillation = self._per_bed(self._fibrillation, chunks, clean)
         shown = [self._pacers[c.bed].put_back(signal) for c, signal in zip(chunks, clean, strict=True)]
-        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, shown, strict=True)]
+        pulses = self._find_pulses(chunks)
+        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, shown, pulses, strict=True)]
 
     def snapshot(self, bed: int) -> bytes:
         """Return a bed's rows as bytes."""
@@ -155,13 +169,14 @@ class FrontEnd:
                 self._fibrillation.snapshot(bed),
                 [self._mains.snapshot(s) for s in streams],
                 self._pacers[bed].snapshot(),
+                [self._pulses.snapshot(row) for row in self._layouts[bed].pulses],
             )
         )
 
     def restore(self, kept: bytes, clean: Signal) -> int:
         """Open a bed with the rows that `snapshot` returned; `clean` are its last clean samples (`Windows.last`)."""
         state = _decoder.decode(kept)
-        bed = self._place(state.rate_hz, len(state.resampler))
+        bed = self._place(state.rate_hz, len(state.resampler), len(state.pulses))
         streams = self._layouts[bed].streams
         for at, stream in enumerate(streams):
             self._resampler.restore(stream, state.resampler[at])
@@ -172,6 +187,8 @@ class FrontEnd:
         self._fibrillation.restore(bed, state.fibrillation, clean)
         self._pacers[bed] = Pacer(state.rate_hz, len(streams))
         self._pacers[bed].restore(state.pacer)
+        for row, each in zip(self._layouts[bed].pulses, state.pulses, strict=True):
+            self._pulses.restore(row, each)
         return bed
 
     def _resample(self, chunks: Sequence[Chunk]) -> list[Signal]:
@@ -223,22 +240,47 @@ class FrontEnd:
             x[i, : leads[i], : count[i]] = signal
         return stage.feed(np.array([chunk.bed for chunk in chunks], np.int64), x, leads, count)
 
-    def _place(self, rate_hz: float, n_leads: int) -> int:
-        bed = self._take_bed()
-        self._layouts[bed] = _Layout(rate_hz, tuple(self._take_stream() for _ in range(n_leads)))
+    def _find_pulses(self, chunks: Sequence[Chunk]) -> list[NDArray[np.void]]:
+        """Return the pulses of each bed that became sure; of several leads in that order."""
+        found = [_NO_PULSES] * len(chunks)
+        members = [(i, self._layouts[chunk.bed].pulses) for i, chunk in enumerate(chunks) if len(chunk.pulse)]
+        if not members:
+            return found
+        each = iter(self._pulses.feed(*_padded([(rows, chunks[i].pulse) for i, rows in members])))
+        for i, rows in members:
+            leads = [next(each) for _ in rows]
+            for lead, pulses in enumerate(leads):
+                pulses["lead"] = lead
+            found[i] = leads[0] if len(leads) == 1 else _in_order(np.concatenate(leads))
+        return found
+
+    def _place(self, rate_hz: float, n_leads: int, n_pulse_leads: int) -> int:
+        bed = self._bed_rows.take()
+        streams = tuple(self._streams.take() for _ in range(n_leads))
+        self._layouts[bed] = _Layout(rate_hz, streams, tuple(self._pulse_rows.take() for _ in range(n_pulse_leads)))
         return bed
 
-    def _take_bed(self) -> int:
-        if self._free_beds:
-            return self._free_beds.pop()
-        self._n_beds += 1
-        return self._n_beds - 1
 
-    def _take_stream(self) -> int:
-        if self._free_streams:
-            return self._free_streams.pop()
-        self._n_streams += 1
-        return self._n_streams - 1
+class _Free:
+    """Numbers of rows that nobody has."""
+
+    def __init__(self) -> None:
+        self._back: list[int] = []
+        self._next = 0
+
+    def take(self) -> int:
+        if self._back:
+            return self._back.pop()
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, *rows: int) -> None:
+        self._back.extend(rows)
+
+
+def _in_order(pulses: NDArray[np.void]) -> NDArray[np.void]:
+    """Return pulses in the order in which they were sure, those of the first lead first."""
+    return pulses[np.lexsort((pulses["lead"], pulses["confirmed"]))]
 
 
 def _of_bed(leads: Sequence[Second]) -> BedSecond:

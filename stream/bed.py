@@ -20,10 +20,13 @@ from ecg.alert import Alert, Evidence, Source, Vitals
 from ecg.artefact import Ladder, Level
 from ecg.beats import BEAT
 from ecg.clinical import Settings
-from ecg.condition import CONDITIONS, LETHAL, Finding
+from ecg.condition import CONDITIONS, LETHAL, Finding, words
+from ecg.confirm import LATE, Confirm
 from ecg.fibrillation import FIBRILLATION
 from ecg.frame import ChangeLimits, Discharge, Setup
 from ecg.frontend import Analysis
+from ecg.lead import PULSE_KINDS
+from ecg.pulse import PULSE
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm, Step
@@ -85,7 +88,7 @@ class Bed:
         now_ns = clock.now_ns
         self.state = State(setup=setup, tick_ns=now_ns, frame_tick_ns=now_ns, arrived_ns=now_ns, clock=clock.copy())
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
-        self.windows = Windows(0)
+        self.windows, self.confirm = Windows(0), Confirm((), ())
         self.front: int | None = None
         self.handed_on: snapshot.Head | None = None
         self.mark: Head | None = None
@@ -117,6 +120,7 @@ class Bed:
         state.ladder, state.fibrillatory = Ladder(), False
         self.windows, self._pending = Windows(len(leads)), Pending()
         self.rhythm = Rhythm(leads)
+        self.confirm = Confirm([each.name for each in piece.leads if each.kind in PULSE_KINDS], leads)
 
     def consume(
         self,
@@ -187,18 +191,29 @@ class Bed:
         fibrillation, pending.fibrillation = pending.fibrillation[:n], pending.fibrillation[n:]
         state.fibrillatory |= bool(fibrillation["fibrillatory"].any())
         while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
-            _, state.quality, noisy = pending.quality.pop(0)
+            second, state.quality, noisy = pending.quality.pop(0)
+            self.confirm.judged(second, state.quality)
             state.ladder.step(noisy=noisy, fibrillatory=state.fibrillatory)
             state.fibrillatory = False
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
         end_ns = state.anchor_ns + end * SAMPLE_NS
         found = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
-        step = state.ladder.decided(found, end_ns)
+        step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns))
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
+
+    def _confirmed(self, end: int, end_ns: int, step: Step) -> Step:
+        """Withhold what a pulse contradicts, and say so once; the ECG then has neither a rate nor a rhythm."""
+        pending = self._pending
+        n = int(np.searchsorted(pending.pulses["confirmed"], end + LATE, side="right"))
+        pulses, pending.pulses = pending.pulses[:n], pending.pulses[n:]
+        confirmed = self.confirm.step(end, end_ns, pulses, step.findings)
+        for finding in () if self.alarm.standby else confirmed.told:
+            self._withhold(finding)
+        return Step(confirmed.findings, None, "unknown") if confirmed.withheld else step
 
     def _advance(self, now_ns: int) -> None:
         """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""
@@ -337,6 +352,7 @@ class Bed:
         """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
         state = self.state
         self.rhythm = Rhythm(state.leads, first=state.step_end)
+        self.confirm = Confirm(self.confirm.pulse_leads, state.leads)
         self.risk, state.risk_onset_ns, state.risk_n = RiskLevel(), 0, 0
         state.beats, state.probabilities, state.blind_steps = "", None, 0
 
@@ -346,15 +362,7 @@ class Bed:
 
     def _alert(self, transition: Transition) -> None:
         """Put an alert together from what the alarm decided and what the bed knows."""
-        state, condition = self.state, CONDITIONS[transition.condition]
-        evidence = Evidence(
-            trace=transition.trace,
-            beats=state.beats,
-            probabilities=state.probabilities or {},
-            quality={n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)},
-            leads=transition.leads,
-            strip=(transition.onset_ns - STRIP_BEFORE_NS, state.now_ns + STRIP_AFTER_NS),
-        )
+        condition = CONDITIONS[transition.condition]
         self._publish(
             ward=transition.ward,
             bed=transition.bed,
@@ -370,7 +378,40 @@ class Bed:
             value=None if transition.value is None else round(float(transition.value), 3),
             limit=None if transition.limit is None else round(float(transition.limit), 3),
             unit=transition.unit,
-            evidence=evidence,
+            evidence=self._evidence(transition.onset_ns, transition.trace, transition.leads),
+        )
+
+    def _withhold(self, finding: Finding) -> None:
+        """Put on record that an alarm was withheld, and why: an episode of its own, which neither sounds nor shows."""
+        state, condition = self.state, CONDITIONS[finding.condition]
+        state.withheld += 1
+        self._publish(
+            ward=self.alarm.ward,
+            bed=self.alarm.bed,
+            episode=message.episode_id(self.device, f"{condition.name} withheld {state.withheld}", finding.onset_ns),
+            n=0,
+            condition=condition.name,
+            code=condition.code,
+            priority=condition.priority,
+            text=words(finding),
+            phase="suppressed",
+            presence="off",
+            onset_ns=finding.onset_ns,
+            value=None if finding.value is None else round(float(finding.value), 3),
+            limit=None if finding.limit is None else round(float(finding.limit), 3),
+            unit=finding.unit,
+            evidence=self._evidence(finding.onset_ns, finding.trace, finding.leads),
+        )
+
+    def _evidence(self, onset_ns: int, trace: str, leads: tuple[str, ...]) -> Evidence:
+        state = self.state
+        return Evidence(
+            trace=trace,
+            beats=state.beats,
+            probabilities=state.probabilities or {},
+            quality={n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)},
+            leads=leads,
+            strip=(onset_ns - STRIP_BEFORE_NS, state.now_ns + STRIP_AFTER_NS),
         )
 
     def _risk_changed(self) -> None:
@@ -466,6 +507,8 @@ class Bed:
             pending.quality,
             pending.probabilities,
             len(pending.trace),
+            self.confirm.snapshot(),
+            pending.pulses.tobytes(),
         )
         return snapshot.encode(kept, state.covers, state.chain, state.links)
 
@@ -482,6 +525,8 @@ class Bed:
         self._pending.beats = np.frombuffer(kept.beats, BEAT)
         self._pending.fibrillation = np.frombuffer(kept.fibrillation, FIBRILLATION)
         self._pending.quality, self._pending.probabilities = kept.quality, kept.probabilities
+        self.confirm = Confirm.restored(kept.confirm)
+        self._pending.pulses = np.frombuffer(kept.pulses, PULSE)
         if kept.trace:
             self._pending.trace = self.windows.last(kept.trace)[0]
 

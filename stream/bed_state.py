@@ -14,6 +14,7 @@ from ecg.beats import BEAT
 from ecg.fibrillation import FIBRILLATION
 from ecg.frame import Command, Setup
 from ecg.frontend import Analysis, BedSecond
+from ecg.pulse import PULSE
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 
@@ -68,9 +69,9 @@ class State(msgspec.Struct):
     the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
     `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
     those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `ladder` is
-    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on. Inputs in a row
-    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
-    log.
+    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on; `withheld`
+    counts the alarms that a pulse withheld. Inputs in a row that could not be accepted are counted twice: `bad_heard`
+    as of the whole batch, `bad_frames` in the order of the log.
     """
 
     covers: int = -1
@@ -98,6 +99,7 @@ class State(msgspec.Struct):
     quality: tuple[int, ...] = ()
     ladder: Ladder = msgspec.field(default_factory=Ladder)
     fibrillatory: bool = False
+    withheld: int = 0
     probabilities: dict[str, float] | None = None
     gap_s: float = 0.0
     gap_ns: int = 0
@@ -128,11 +130,13 @@ class Pending:
         self.quality: list[BedSecond] = []
         self.probabilities: list[tuple[int, dict[str, float]]] = []
         self.trace: NDArray[np.float32] = np.empty(0, np.float32)
+        self.pulses: NDArray[np.void] = np.empty(0, PULSE)
 
     def add(self, analysis: Analysis, probabilities: list[tuple[int, dict[str, float]]]) -> None:
         """Put what a batch found behind what waits."""
         self.beats = _joined(self.beats, analysis.beats)
         self.fibrillation = _joined(self.fibrillation, analysis.fibrillation)
+        self.pulses = _joined(self.pulses, analysis.pulses)
         self.quality += analysis.quality
         self.probabilities += probabilities
         self.trace = np.concatenate([self.trace, analysis.clean[0]])

@@ -5,10 +5,11 @@ A heartbeat's way, in the order of this page:
 1. `ecg.frame` decodes a record of the input topic, `stream.intake` says whether it is admitted; what is not is a dead
    letter, and its neighbours go on.
 2. `ecg.timeline` puts the frames of each device in order.
-3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, mains out, denoised, quality, beats, fibrillation.
+3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, mains out, denoised, quality, beats, fibrillation,
+   and the pulse of those that have one.
 4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size.
 5. `stream.bed` goes through each device's entries in order, every 0.2 s of signal: `ecg.rhythm` decides what holds,
-   `ecg.alarm` what is announced, `model.risk` the risk level.
+   `ecg.confirm` what of it a pulse contradicts, `ecg.alarm` what is announced, `model.risk` the risk level.
 6. Once a minute of the ward's time the chains of each partition are sealed (`stream.seal`), and devices that are gone
    are forgotten.
 
@@ -403,13 +404,14 @@ class Pipeline:
     def _restart(self, bed: Bed, piece: Piece) -> None:
         if bed.front is not None:
             self._front.close(bed.front)
-        leads = lead.names(tuple(piece.leads[row] for row in _ecg_rows(piece)))
-        bed.front = self._front.open(piece.rate_hz, len(leads))
+        leads = lead.names(tuple(piece.leads[row] for row in _rows_of(piece, "ecg")))
+        gains = [piece.leads[row].gain for row in _rows_of(piece, *lead.PULSE_KINDS)]
+        bed.front = self._front.open(piece.rate_hz, len(leads), gains)
         bed.restart(piece, leads)
 
     def _join(self, bed: Bed, pieces: list[tuple[int, Piece]]) -> tuple[Chunk, dict[int, int]]:
         assert bed.front is not None
-        state, ends, rows = bed.state, {}, _ecg_rows(pieces[0][1])
+        state, ends, rows = bed.state, {}, _rows_of(pieces[0][1], "ecg")
         first, n_before, pacer = self._front.raw_after(bed.front, state.n_in), state.n_in, []
         for at, piece in pieces:
             pacer += [state.n_in - n_before + spike for spike in piece.pacer]
@@ -417,8 +419,11 @@ class Pipeline:
             state.off = merged(off) if len(off) > MANY_RUNS else off
             state.n_in += piece.mv.shape[1]
             ends[at] = self._front.clean_after(bed.front, state.n_in, last=piece.last)
-        mv = np.concatenate([piece.mv[rows] for _, piece in pieces], axis=1)
-        return Chunk(bed.front, mv, first, tuple(state.off), pieces[-1][1].last, pacer), ends
+        mv, pulse = (
+            np.concatenate([piece.mv[chosen] for _, piece in pieces], axis=1)
+            for chosen in (rows, _rows_of(pieces[0][1], *lead.PULSE_KINDS))
+        )
+        return Chunk(bed.front, mv, first, tuple(state.off), pieces[-1][1].last, pacer, pulse), ends
 
     def _predict(
         self, analyses: Mapping[Bed, Analysis], setups: Mapping[Bed, Setup], out: Out
@@ -496,8 +501,8 @@ def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:
     return next((h.what for h in reversed(heard) if isinstance(h.what, Setup)), bed.setup)
 
 
-def _ecg_rows(piece: Piece) -> list[int]:
-    return [row for row, each in enumerate(piece.leads) if each.kind == "ecg"]
+def _rows_of(piece: Piece, *kinds: str) -> list[int]:
+    return [row for row, each in enumerate(piece.leads) if each.kind in kinds]
 
 
 def _at_analysis_rate(run: tuple[int, int, int], piece: Piece, rows: list[int]) -> tuple[int, int, int]:

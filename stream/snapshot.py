@@ -65,6 +65,8 @@ class Kept(msgspec.Struct, array_like=True):
     quality: list[BedSecond]
     probabilities: list[tuple[int, dict[str, float]]]
     trace: int
+    confirm: bytes
+    pulses: bytes
 
 
 class SchemaError(ValueError):
