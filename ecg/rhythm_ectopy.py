@@ -59,10 +59,10 @@ def couplet(beats: Sequence[Beat], settings: Settings) -> Mark | None:
 
 
 def r_on_t(beats: Sequence[Beat], settings: Settings) -> Mark | None:
-    """Find a ventricular beat near the peak of the T wave before it."""
-    last, limit_ms = (beats[-1] if beats else None), settings.r_on_t_ms
-    if last is None or not last.ventricular or last.t_peak < 0:
+    """Find a ventricular beat near the peak of the T wave of another kind of beat."""
+    if len(beats) < 2 or beats[-2].ventricular or not beats[-1].ventricular or beats[-1].t_peak < 0:
         return None
+    last, limit_ms = beats[-1], settings.r_on_t_ms
     apart_ms = abs(last.sample - last.t_peak) * 1000 / ANALYSIS_HZ
     if apart_ms > limit_ms:
         return None

@@ -79,7 +79,7 @@ class Now:
 
 def _rate_bpm(now: Now) -> float | None:
     """Return the mean rate of the last beats, quick where it changed."""
-    last = now.awaited()[-RATE_BEATS:]
+    last = max(now.intervals[-RATE_BEATS:], now.awaited()[-RATE_BEATS:], key=_mean)
     if len(last) < QUICK_BEATS:
         return None
     quick, before = last[-QUICK_BEATS:], last[:-QUICK_BEATS]
@@ -88,6 +88,10 @@ def _rate_bpm(now: Now) -> float | None:
         if min(quick) > (1 + QUICK_SHARE) * mean or max(quick) < (1 - QUICK_SHARE) * mean:
             return rate.bpm(quick)
     return rate.bpm(last)
+
+
+def _mean(intervals: list[int]) -> float:
+    return sum(intervals) / len(intervals) if intervals else 0.0
 
 
 def _name(now: Now) -> str:
