@@ -34,12 +34,14 @@ FIBRILLATION = np.dtype(
         ("leads", "u2"),
         ("flat", "?"),
         ("usable", "u2"),
+        ("size_mv", "f4"),
     ]
 )
 """One judgement: `end` is the sample after the last one seen; `score` the log-odds (mean over leads, above 0 is
 fibrillatory); `rate_hz` and `regularity` (0 to 1, the height of the autocorrelation's peak) describe the wave of the
-most fibrillatory lead; `leads` show it, `usable` ones have a signal for at least half of the last two seconds
-(flat ones included), a bit a lead; `flat` that all usable leads were flat in these."""
+most fibrillatory lead, where it is not far from one; `leads` show it, `usable` ones have a signal for at least half of
+the last two seconds (flat ones included), a bit a lead; `flat` that all usable leads were flat in these; `size_mv` is
+the range of the largest lead."""
 
 
 _BLOCKS = WINDOW // GRID
@@ -212,6 +214,7 @@ def _judge(judgement, missing, recent, window, features, weights):  # pyright: i
             continue
         _unroll(recent[k], judgement.end, window)
         centre, low, high, least = extent(window)
+        judgement.size_mv = max(judgement.size_mv, np.float32(high - low))
         if high - low < _LEAST_MV:
             continue
         odds = _STILL
@@ -230,7 +233,7 @@ def _judge(judgement, missing, recent, window, features, weights):  # pyright: i
             surest, most = k, odds
     judgement.score = total / voters if voters else FLOOR
     judgement.fibrillatory = judgement.score > 0 and balance >= 0
-    if judgement.fibrillatory:
+    if judgement.score > DENIED:
         _unroll(recent[surest], judgement.end, window)
         judgement.rate_hz, judgement.regularity = period(window)
 

@@ -18,7 +18,8 @@ from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rh
 from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.rhythm_now import Now
-from ecg.rhythm_state import STEP, Items, Mark, State, take_beat, take_judgement, take_off
+from ecg.rhythm_state import STEP, Items, Mark, State, take_beat, take_off
+from ecg.rhythm_wave import take_judgement
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
@@ -48,7 +49,7 @@ class Rhythm:
     >>> import numpy as np
     >>> from ecg.fibrillation import FIBRILLATION
     >>> rhythm = Rhythm(["II"])
-    >>> flat = np.array([(STEP, False, -6.0, 0.0, 0.0, 0, True, 1)], FIBRILLATION)
+    >>> flat = np.array([(STEP, False, -6.0, 0.0, 0.0, 0, True, 1, 0.0)], FIBRILLATION)
     >>> for k in range(1, 23):
     ...     found = rhythm.step(k * STEP, k * 200_000_000, (), flat, 0, Settings())
     >>> [finding.condition for finding in found.findings]

@@ -1,4 +1,4 @@
-"""What the rules remember of a bed, and how beats and judgements of the wave enter it."""
+"""What the rules remember of a bed, and how its beats enter it; `ecg.rhythm_wave` is the same of the wave."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from ecg.resample import ANALYSIS_HZ
 
 STEP = 50
 """Samples of a step, 0.2 s."""
-WAVE_LEAD_S = 1.0
-"""Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: half of what a
-sudden onset needs to tip the judgement, so that what tips it for a moment is no alarm."""
-WAVE_STAYS = -0.5
-"""A wave that was long enough to alarm on goes on while its log-odds are above this."""
-WAVE_GAP_S = 1.0
-"""Evidence of a wave is forgotten when this long no judgement found one."""
-ORGANISED, ORGANISED_BPM = 0.85, 240.0
-"""A wave at least this regular and at most this fast is a tachycardia, any other fibrillation or flutter."""
 WIDE_MS, UNLIKE = 120.0, 0.7
 """A fusion or unknown beat counts as ventricular from this width, if it resembles the normal ones less than this."""
 SMALL, ALIKE = 0.5, 0.2
@@ -72,6 +63,7 @@ class State(msgspec.Struct, array_like=True):
     of beats means something: the session's start, or the end of a time without signal or of fibrillation. `wave_since`
     to `wave_last` is the evidence of a fibrillatory wave, `organised` how much of it, of late, was a regular one,
     `waving` that it has been long enough. `marks` is what the rules on beats made of the last one.
+    `wave_odds` are the log-odds of the last judgements.
     """
 
     end: int = 0
@@ -92,6 +84,7 @@ class State(msgspec.Struct, array_like=True):
     off_since: list[int] = []
     atrial: atrial.Atrial = msgspec.field(default_factory=atrial.Atrial)
     marks: list[Mark] = []
+    wave_odds: list[float] = []
 
 
 def take_off(state: State, off: int) -> None:
@@ -101,25 +94,6 @@ def take_off(state: State, off: int) -> None:
             state.off_since[lead] = -1
         elif since < 0:
             state.off_since[lead] = max(0, state.end - STEP)
-
-
-def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> None:
-    """Take one `ecg.fibrillation.FIBRILLATION`."""
-    end = int(judgement["end"])
-    state.usable = int(judgement["usable"])
-    if not state.usable:
-        state.quiet_since = end
-    if not judgement["flat"]:
-        state.flat_since = -1
-    elif state.flat_since < 0:
-        state.flat_since = end
-    if judgement["fibrillatory"] or (state.waving and judgement["score"] > WAVE_STAYS):
-        _take_wave(state, judgement, end)
-        state.waving = end - state.wave_since >= fibrillation_s * ANALYSIS_HZ
-    elif state.wave_since >= 0 and end - state.wave_last > WAVE_GAP_S * ANALYSIS_HZ:
-        if state.waving:
-            state.quiet_since = max(state.quiet_since, state.wave_last)
-        state.wave_since, state.waving = -1, False
 
 
 def take_beat(state: State, beat: np.void) -> None:
@@ -151,15 +125,3 @@ def _is_doubtful(beat: Beat, before: Beat | None, normal_mv: float) -> bool:
         return False
     pairs = () if before is None else ((beat.amplitude_mv, before.amplitude_mv), (beat.width_ms, before.width_ms))
     return not pairs or any(abs(a - b) > ALIKE * max(a, b) for a, b in pairs)
-
-
-def _take_wave(state: State, judgement: np.void, end: int) -> None:
-    bpm = 60.0 * float(judgement["rate_hz"])
-    tachycardia = float(judgement["regularity"] >= ORGANISED and 0 < bpm <= ORGANISED_BPM)
-    if state.wave_since < 0:
-        state.wave_since = max(0, end - int(WAVE_LEAD_S * ANALYSIS_HZ))
-        state.organised = tachycardia
-    state.organised += 0.2 * (tachycardia - state.organised)
-    state.wave_last, state.wave_leads = end, int(judgement["leads"])
-    if tachycardia:
-        state.wave_bpm = bpm

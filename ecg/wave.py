@@ -30,8 +30,8 @@ FEATURES = ("above", "mid", "still", "space", "even", "peak", "drift", "size")
 """What is weighed, in this order: share of samples above a fifth of their second's peak; share of the power from 2.2
 to 8 Hz; share of samples with little slope; boxes of the phase space visited, a point; smallest over largest second;
 log of the spectrum's peak in Hz; drift of the seconds' means over the size; log10 of the size in mV."""
-WEIGHTS = np.array([6.929, 3.443, -6.074, 4.25, -4.598, 0.957, 10.672, 2.325])
-BIAS = -4.402
+WEIGHTS = np.array([8.855, 3.93, -5.09, 4.487, -4.67, 1.03, -1.883, 3.001])
+BIAS = -6.052
 ORIGIN = (
     "Logistic regression (L2 0.001 on standardised features, a record's windows of a class weighed by the root of"
     " their number) on 4-s windows of clean leads, VF and flutter against all else but VT, noise and windows on a"
