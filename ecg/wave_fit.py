@@ -2,8 +2,8 @@
 
 Logistic regression on 4-s windows of clean leads, one a second. A window counts where one rhythm fills it: fibrillation
 and flutter against all else but VT, asystole and noise. Which eight features are weighed was chosen once, on all of
-these records; the refitted weights inherit that choice. The shipped ones came from an earlier form of this fit, on the
-same records: what it gives on all of them today (`vigil train rhythm`) differs.
+these records; the refitted weights inherit that choice. The shipped weights are what this gives on all of them
+(`vigil train rhythm`).
 """
 
 from __future__ import annotations
