@@ -231,8 +231,9 @@ def _crest(lead, recent):  # pyright: ignore
         return
     if lead.found and lead.steep_at - lead.last < REFRACTORY_S * _BLOCK_HZ:
         return
+    forgotten = lead.steep_at - lead.last > FORGETTING_S * _BLOCK_HZ
     for k in range(_RECENT - 1):
-        lead.recent[k] = lead.recent[k + 1]
+        lead.recent[k] = size if forgotten else lead.recent[k + 1]
     lead.recent[_RECENT - 1] = size
     recent[:] = lead.recent
     recent.sort()
