@@ -244,15 +244,21 @@ def _take(x, seen, held, first, missing, recent, lead):  # pyright: ignore
     block = (seen // GRID) % _BLOCKS
     if seen % GRID == 0:
         missing[block] = 0
+    last, before, odd, lacking = held[lead], first[lead], (seen & 1) == 1, 0
+    at = (seen >> 1) % SAMPLES
     for k in range(x.shape[0]):
         if np.isfinite(x[k]):
-            held[lead] = x[k]
+            last = x[k]
         else:
-            missing[block] += 1
-        if (seen + k) & 1:
-            recent[((seen + k) >> 1) % SAMPLES] = 0.5 * (first[lead] + held[lead])
+            lacking += 1
+        if odd:
+            recent[at] = np.float32(0.5) * (before + last)
+            at = at + 1 if at + 1 < SAMPLES else 0
         else:
-            first[lead] = held[lead]
+            before = last
+        odd = not odd
+    held[lead], first[lead] = last, before
+    missing[block] += lacking
 
 
 @njit(cache=True)
@@ -268,13 +274,11 @@ def _present(missing, recent, n_leads, seen):  # pyright: ignore
         if 2 * lacking > blocks * GRID:
             continue
         usable |= 1 << lead
+        end, n = (seen >> 1) % SAMPLES, blocks * GRID // 2
         low, high = np.inf, -np.inf
-        for back in range(1, blocks * GRID // 2 + 1):
-            value = recent[lead, ((seen >> 1) - back) % SAMPLES]
-            if value < low:
-                low = value
-            if value > high:
-                high = value
+        for part in (recent[lead, max(0, end - n) : end], recent[lead, SAMPLES - max(0, n - end) :]):
+            for k in range(part.shape[0]):
+                low, high = min(low, part[k]), max(high, part[k])
         all_flat = all_flat and high - low < FLAT_MV
     return usable, usable != 0 and all_flat
 
@@ -283,5 +287,7 @@ def _present(missing, recent, n_leads, seen):  # pyright: ignore
 def _unroll(recent, seen, window):  # pyright: ignore
     """Copy a ring into a window, oldest first."""
     start = (seen >> 1) % SAMPLES
-    for k in range(SAMPLES):
-        window[k] = recent[(start + k) % SAMPLES]
+    for k in range(start, SAMPLES):
+        window[k - start] = recent[k]
+    for k in range(start):
+        window[SAMPLES - start + k] = recent[k]
