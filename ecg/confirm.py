@@ -8,8 +8,8 @@ at which the ECG's own rule has decided, and again at every further one, so that
 is lost. An alarm that has sounded is taken back, to stay latched, only by a pulse that went on for ten seconds.
 
 - Asystole, extreme bradycardia and fibrillation are withheld where such a pulse goes on.
-- Extreme tachycardia is withheld where, beside that, the pulse is slower than the limit, even, as fast as before to a
-  tenth, and no half or third of the ECG's rate: a heart that is too fast does not fill at every beat.
+- Extreme tachycardia is withheld where, beside that, the pulse is slower than the limit, even, and as fast and as large
+  as before to a tenth and to a quarter: a heart that is too fast does not fill at every beat.
 - Ventricular tachycardia is withheld only where, beside that, all ECG leads that show it are judged artefact. A pulse
   goes on through many true ones.
 
@@ -54,9 +54,9 @@ LEAST_SIZE, MOST_SIZE, MOST_CHANGE = 0.5, 2.0, 1.35
 """The pulse's size is this much of that before, its rate at most this many times higher or lower."""
 MARGIN = 1.15
 """A pulse is this much on the other side of a rate's limit."""
-EVEN, STEADY = 0.08, 1.1
-"""`SPREAD` and `MOST_CHANGE` of a pulse that denies a tachycardia: in atrial fibrillation beats without a pulse make it
-slow, but uneven."""
+EVEN, STEADY, EQUAL = 0.08, 1.1, 1.25
+"""`SPREAD`, `MOST_CHANGE` and `MOST_SIZE` of a pulse that denies a tachycardia: in atrial fibrillation beats without a
+pulse make it slow, but uneven; where every second beat fills, it is larger than before."""
 SURE_S = 0.4
 """A pulse is known at most about this long after its steepest rise: its absence is known only then."""
 LATE = 105
@@ -257,18 +257,18 @@ def _going_on(pulses: Sequence[Pulse], onset: int, end: int, condition: str, alo
 def _is_as(level: Level, before: Level, condition: str) -> bool:
     """Whether a pulse is as large and as fast as before."""
     size, change = level.amplitude / before.amplitude, level.bpm / before.bpm
-    most = STEADY if condition == "extreme_tachycardia" else MOST_CHANGE
-    return LEAST_SIZE <= size <= MOST_SIZE and 1 / most <= change <= most
+    if condition == "extreme_tachycardia":
+        return 1 / EQUAL <= size <= EQUAL and 1 / STEADY <= change <= STEADY
+    return LEAST_SIZE <= size <= MOST_SIZE and 1 / MOST_CHANGE <= change <= MOST_CHANGE
 
 
 def _denies(level: Level, finding: Finding) -> bool:
     """Whether the pulse's rate lies on the other side of the limit that a finding names."""
-    value, limit = finding.value or 0.0, finding.limit or 0.0
+    limit = finding.limit or 0.0
     if finding.condition == "extreme_bradycardia":
         return level.bpm >= MARGIN * limit
     if finding.condition == "extreme_tachycardia":
-        share = value / level.bpm
-        return MARGIN * level.bpm <= limit and all(abs(share - n) > 0.1 * n for n in (2, 3))
+        return MARGIN * level.bpm <= limit
     return True
 
 

@@ -114,8 +114,10 @@ def test_vt_is_withheld_by_no_pulse_unless_every_lead_that_shows_it_is_artefact(
     assert confirm.step(8550, 8550 * NS, train(0), [both]).findings == [both]
 
 
-def test_a_tachycardia_that_fills_at_every_second_beat_is_not_denied() -> None:
-    made = steps(Confirm(["ABP"], ["II"]), train(60), 40.0, finding("extreme_tachycardia", 150.0, 140.0))
+@pytest.mark.parametrize(("bpm", "size"), [(75, 1.4), (85, 1.0), (75, 0.7)])
+def test_a_tachycardia_is_denied_by_no_pulse_that_changed_with_it(bpm: float, size: float) -> None:
+    pulses = np.concatenate([train(ONSET_S), train(60, bpm, first_s=ONSET_S, size=size)])
+    made = steps(Confirm(["ABP"], ["II"]), pulses, 40.0, finding("extreme_tachycardia", 150.0, 140.0))
     assert made[-1].findings
 
 
