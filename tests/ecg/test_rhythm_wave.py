@@ -8,8 +8,8 @@ import pytest
 from ecg.fibrillation import FIBRILLATION, GRID
 from ecg.rhythm_state import Beat, State
 from ecg.rhythm_wave import (
-    ALIKE_BPM,
     ORGANISED_BPM,
+    SLOW_BPM,
     SMALL_WAVE,
     WAVE_BEGINS,
     WAVE_GAP_S,
@@ -33,9 +33,10 @@ def watched(state: State, *scores: float, size_mv: float = 1.0, rate_hz: float =
     return state
 
 
-def beats(bpm: float, until: int, *, unlike: bool = False) -> list[Beat]:
+def beats(bpm: float, until: int, *, unlike: bool = False, shapes: int = 2) -> list[Beat]:
     rr = round(60 * HZ / bpm)
-    return [Beat(at, rr, False, unlike, 90.0, 1.0) for at in range(until - 6 * HZ, until, rr)]
+    at = range(until - 6 * HZ, until, rr)
+    return [Beat(sample, rr, False, unlike, 90.0, 1.0, k % shapes) for k, sample in enumerate(at)]
 
 
 def test_a_wave_alarms_once_there_was_evidence_for_4_s() -> None:
@@ -81,12 +82,28 @@ def test_beats_like_the_patients_own_deny_a_wave_and_end_one() -> None:
 
 
 def test_beats_unlike_them_or_as_fast_as_what_is_to_be_shocked_deny_nothing() -> None:
-    for given in (lambda end: beats(100, end, unlike=True), lambda end: beats(ALIKE_BPM + 10, end)):
+    for given in (lambda end: beats(100, end, unlike=True), lambda end: beats(SLOW_BPM + 10, end)):
         state = State(end=20 * HZ, normal_mv=1.0)
         for _ in range(15):
             state.beats = given(state.end)
             watched(state, 3.0)
         assert state.waving
+
+
+def test_slow_beats_of_one_shape_deny_a_wave_though_they_are_unlike_the_normal_ones() -> None:
+    for shapes in (1, 2):
+        state = State(end=20 * HZ, normal_mv=1.0)
+        for _ in range(15):
+            state.beats = beats(100, state.end, unlike=True, shapes=shapes)
+            watched(state, 3.0)
+        assert state.waving == (shapes == 2)
+
+
+def test_fibrillation_is_not_called_a_tachycardia_later() -> None:
+    state = watched(State(end=20 * HZ), *[3.0] * 15)
+    assert watched(state, *[3.0] * 15, rate_hz=3.0).organised <= 0.5
+    state = watched(State(end=20 * HZ), *[3.0] * 15, rate_hz=3.0)
+    assert watched(state, *[3.0] * 15).organised <= 0.5, "but a tachycardia becomes fibrillation"
 
 
 @pytest.mark.parametrize(("share", "waves"), [(0.9 * SMALL_WAVE, False), (1.1 * SMALL_WAVE, True)])
