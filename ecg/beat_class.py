@@ -6,6 +6,7 @@ import math
 
 from numba import njit
 
+from ecg.beat_forest import log_odds
 from ecg.beat_shape import fit
 from ecg.beat_state import JOIN, RECENT, TEMPLATES
 
@@ -38,7 +39,8 @@ def silent(s, q):
 
 @njit(cache=True)
 def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
-    """Describe a complex against what the bed has shown."""
+    """Describe a complex against what the bed has shown; returns its anchor, moved to fit the normal beat's."""
+    moved = anchor
     f[VOTE] = math.log(max(vote, 0.02))
     agree, weights = 9.0, 0.0
     for j in range(leads):
@@ -60,7 +62,7 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
     f[NORMAL], f[APART], f[GAIN], f[STEEP] = 0.0, 0.0, 0.0, 0.0
     if s.dominant >= 0:
         t = s.template[s.dominant]
-        f[NORMAL] = fit(s, leads, anchor, x, s.dominant, sums)[0]
+        f[NORMAL], moved = fit(s, leads, anchor, x, s.dominant, sums)
         f[APART] = 2 * sums[2] / (sums[0] + sums[1]) if sums[0] + sums[1] > 0.0 else 0.0
         f[GAIN] = 0.5 * math.log(max(sums[0], 1e-9) / max(sums[1], 1e-9))
         f[STEEP] = math.log(max(m[1], 1e-9) / max(t.steep, 1e-9))
@@ -74,6 +76,7 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
     f[UNEVEN] = uneven / max(n, 1)
     f[LAST_STEEP] = math.log(max(m[1], 1e-9) / s.beat_slope) if s.beat_slope > 0.0 else 0.0
     f[SINCE] = since * 0.004
+    return moved
 
 
 @njit(cache=True)
@@ -90,7 +93,7 @@ def evidence(f, since, weights):
 
 @njit(cache=True)
 def ventricular(s, f, weights):
-    """Return the log-odds that a complex is ventricular rather than normal or supraventricular."""
+    """Return the first impression: the log-odds of being ventricular rather than normal or supraventricular."""
     w = weights.ventricular
     if s.dominant < 0:
         return 8.0 * (f[MASS] + 0.2)
@@ -111,12 +114,25 @@ def ventricular(s, f, weights):
 
 @njit(cache=True)
 def supraventricular(s, f, weights):
-    """Return the log-odds that a complex that is not ventricular came early from above the ventricles."""
+    """Return the first impression of what is not ventricular: the log-odds of having come early from above."""
     w = weights.supraventricular
     if s.dominant < 0:
         return -1.0
     z = w.base + w.early * min(0.0, f[EARLY] + 0.1) + w.earlier * min(0.0, f[EARLY] + 0.25)
     return z + w.uneven * f[UNEVEN] + w.before * min(0.0, f[BEFORE])
+
+
+@njit(cache=True)
+def ventricular_or_early(s, f, odds, forests):
+    """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, and 0 for any other.
+
+    As long as no normal beat is known there is nothing to compare with, and the first impression, `odds`, decides.
+    """
+    if s.dominant < 0:
+        return 1 if odds > 0.0 else 0
+    if log_odds(forests.ventricular, f) > 0.0:
+        return 1
+    return 2 if log_odds(forests.supraventricular, f) > 0.0 else 0
 
 
 @njit(cache=True)

@@ -7,9 +7,27 @@ import math
 import numpy as np
 from numba import njit
 
-from ecg.beat_class import LAST_STEEP, N_FEATURES, NORMAL, describe, evidence, remember, supraventricular, ventricular
+from ecg.beat_class import (
+    LAST_STEEP,
+    NORMAL,
+    describe,
+    evidence,
+    remember,
+    supraventricular,
+    ventricular,
+    ventricular_or_early,
+)
+from ecg.beat_context import (
+    EARLY_ODDS,
+    N_CONTEXT,
+    ODDS,
+    describe_beat,
+    in_supraventricular_run,
+    learn_context,
+    note_interval,
+)
 from ecg.beat_shape import learn, measure, recognise, t_peak
-from ecg.beat_state import BOX, MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS
+from ecg.beat_state import BOX, MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE
 
 N, S, V = ord("N"), ord("S"), ord("V")
 BLOCK = 64
@@ -30,7 +48,7 @@ REFRACTORY = 50
 """Samples after a beat in which there is no other, 200 ms: 300 bpm."""
 FLOOR_MV = 0.012
 """Level below which a lead is thought to show nothing."""
-NO_LOG = np.zeros((0, 2 + N_FEATURES))
+NO_LOG = np.zeros((0, 2 + N_CONTEXT))
 """What `detect` takes where nobody asks what beats were chosen from."""
 SMALLEST_MV = 0.16
 """A complex smaller than this, from peak to peak in the largest lead, is no beat (IEC 60601-2-27: 0.15 mV is not)."""
@@ -127,13 +145,16 @@ def _vote(s, leads, energy, blind, i, rules):
 
 
 @njit(cache=True)
-def _accept(s, leads, at, m, x, f, like, template, back, weights):
+def _accept(s, leads, at, moved, scratch, like, template, back, weights):
     """Take a complex as a beat: levels, intervals, templates."""
+    m, x, long, f, sums = scratch[0], scratch[1], scratch[3], scratch[4], scratch[5]
     since = at - s.beat_at
+    describe_beat(s, leads, moved, since, template, like, m, long, sums, f)
     if s.beat_at >= 0 and REFRACTORY <= since <= 500:
         s.intervals[s.n_intervals % RECENT] = since
         s.n_intervals += 1
         s.interval = np.median(s.intervals[: min(s.n_intervals, RECENT)])
+        note_interval(s, since)
     s.beat_at = at
     s.beat_slope = m[1]
     found = s.found
@@ -143,7 +164,9 @@ def _accept(s, leads, at, m, x, f, like, template, back, weights):
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
     odds = ventricular(s, f, weights)
-    found.label = V if odds > 0.0 else S if supraventricular(s, f, weights) > 0.0 else N
+    f[ODDS], f[EARLY_ODDS] = odds, supraventricular(s, f, weights)
+    kind = ventricular_or_early(s, f, odds, weights.forests)
+    found.label = V if kind == 1 else S if kind == 2 or in_supraventricular_run(s) else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
     found.amplitude_mv = m[0]
@@ -163,6 +186,7 @@ def _accept(s, leads, at, m, x, f, like, template, back, weights):
     k = learn(s, leads, at - DELAY, template, like, x)
     found.shape = s.template[k].number
     remember(s, k, f, m, odds)
+    learn_context(s, leads, k, long, f)
 
 
 @njit(cache=True)
@@ -195,7 +219,7 @@ def _note(log, at, taken, f):
 @njit(cache=True)
 def _judge(s, leads, scratch, rules):
     """Judge the peak that has stood for HOLD samples; True where it is a beat."""
-    m, x, x2, f, sums, log = scratch
+    m, x, x2, _, f, sums, log = scratch
     at, vote = s.peak_at, s.peak
     since = at - s.beat_at
     if since < REFRACTORY:
@@ -205,11 +229,11 @@ def _judge(s, leads, scratch, rules):
         measure(s, leads, at - DELAY, m)
         if m[0] >= SMALLEST_MV:
             template, like = recognise(s, leads, at - DELAY, x, sums)
-            describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
+            moved = describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
             points = evidence(f, since, rules.weights)
-            _note(log, at, 1 if points > 0.0 else 0, f)
             if points > 0.0:
-                _accept(s, leads, at, m, x, f, like, template, False, rules.weights)
+                _accept(s, leads, at, moved, scratch, like, template, False, rules.weights)
+            _note(log, at, 1 if points > 0.0 else 0, f)
     if points <= 0.0:
         _reject(s, leads, at, points, since < 100 and f[LAST_STEEP] < -0.5, rules)
     _weigh(s, leads, rules)
@@ -219,16 +243,16 @@ def _judge(s, leads, scratch, rules):
 @njit(cache=True)
 def _search_back(s, leads, now, scratch, rules):
     """Take the best peak since the last beat as one after all, where none came for long."""
-    m, x, x2, f, sums, log = scratch
+    m, x, x2, _, f, sums, log = scratch
     at = s.back_at
     if now - at > MAX_LAG:
         s.back_at = -1
         return False
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
-    describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
+    moved = describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
+    _accept(s, leads, at, moved, scratch, like, template, True, rules.weights)
     _note(log, at, 2, f)
-    _accept(s, leads, at, m, x, f, like, template, True, rules.weights)
     _weigh(s, leads, rules)
     return True
 
@@ -305,7 +329,8 @@ def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
 def detect(state, rows, x, leads, count, rules, out, n_out, log):
     """Feed samples of beds; writes beats into out[b, :n_out[b]], and what they were chosen from into a log, if any."""
     shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
-    scratch = (np.zeros(5), shapes[0], shapes[1], np.zeros(N_FEATURES), np.zeros(3), log)
+    long = np.zeros((SHAPE_LEADS, WIDE))
+    scratch = (np.zeros(5), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
     energy, blind = np.zeros((MAX_LEADS, BLOCK)), np.zeros((MAX_LEADS, BLOCK), np.int64)
     unkept = np.zeros(RING, np.float32)
     for b in range(len(rows)):

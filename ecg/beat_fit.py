@@ -1,8 +1,10 @@
 """How the weights of the beat detector are fitted, on which records, and anew without some patients.
 
-Three logistic regressions over the terms that `ecg.beat_class` weighs: whether a complex is a beat, whether a beat is
-ventricular, and whether another one is supraventricular. What complexes are weighed comes from the chain itself:
-records go through the filters of the ward and the detector notes each complex that it judges, with what describes it.
+Three logistic regressions over the terms that `ecg.beat_class` weighs: whether a complex is a beat, and as a first
+impression whether a beat is ventricular, and whether another one is supraventricular. Two forests (`ecg.beat_grow`)
+over all that describes a beat ask the last two again, and name it. What complexes are weighed comes from the chain
+itself: records go through the filters of the ward and the detector notes each complex that it judges, with what
+describes it.
 
 Weights that are fitted without a patient still owe something to all of them: which terms there are and where they are
 cut off was chosen on all of these records, and so were the thresholds; and which beats a complex is compared with was
@@ -29,7 +31,6 @@ from ecg.beat_class import (
     LAST_STEEP,
     LIKE,
     MASS,
-    N_FEATURES,
     NORMAL,
     SHARE,
     SINCE,
@@ -37,7 +38,10 @@ from ecg.beat_class import (
     UNEVEN,
     VOTE,
 )
+from ecg.beat_context import N_CONTEXT
 from ecg.beat_detect import detect
+from ecg.beat_forest import Forests, Trees
+from ecg.beat_grow import grow
 from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
 from ecg.beat_weights import Evidence, Supraventricular, Ventricular, Weights
 from ecg.ec57.label import BEATS, CLASSES
@@ -60,6 +64,11 @@ EDGE_S = 0.5
 RIDGE = 2e-5
 """L2 penalty on the weights of standardised terms."""
 
+MANY = {"N": 1000, "S": 100, "V": 100}
+"""Beats of a class in a record above which each counts less, by the root of their number."""
+LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.25, 0.5
+"""Log-odds by which the forests lean towards naming a beat: F1 was best out of fold about there."""
+
 NO_BEAT = "O"
 NOTED_BY = Weights()
 """By which the detector judges while it notes complexes, whatever is in force: the shipped ones."""
@@ -70,14 +79,15 @@ DECIMALS = 3
 class Complexes(NamedTuple):
     """The complexes that the detector judged in one record.
 
-    `features` is what describes them (`ecg.beat_class`), shape (n, N_FEATURES); `taken` whether the detector took each
+    `features` is what describes them (`ecg.beat_class`, and `ecg.beat_context` for those that were taken), shape
+    (n, N_CONTEXT); `taken` whether the detector took each
     as a beat, 0 no, 1 by evidence, 2 by search-back, which asks for none; `classes` the class of the reference's beat
     there (N S V F Q), or `NO_BEAT`.
     """
 
     record: str
     patient: str
-    features: NDArray[np.float64]
+    features: NDArray[np.float32]
     taken: NDArray[np.int64]
     classes: NDArray[np.str_]
 
@@ -94,7 +104,8 @@ def collect(path: Path, record_set: str) -> Complexes:
     found = reference_classes(at_s, reference.samples[is_beat] / recording.rate_hz, reference.symbols[is_beat])
     kept = (at_s > FIRST_S) & ~_fibrillates(at_s, reference, recording.rate_hz, recording.duration_s)
     whose = patient(record_set, path.name)
-    return Complexes(f"{record_set}/{path.name}", whose, log[kept, 2:], log[kept, 1].astype(np.int64), found[kept])
+    features, taken = log[kept, 2:].astype(np.float32), log[kept, 1].astype(np.int64)
+    return Complexes(f"{record_set}/{path.name}", whose, features, taken, found[kept])
 
 
 def judged(clean_mv: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -108,7 +119,7 @@ def judged(clean_mv: NDArray[np.float32]) -> NDArray[np.float64]:
     x = np.ascontiguousarray(clean_mv[None, :MAX_LEADS], np.float32)
     leads, count = np.array([x.shape[1]]), np.array([x.shape[2]])
     most = x.shape[2] // 20 + 2
-    log, beats = np.zeros((2 * most, 2 + N_FEATURES)), np.zeros((1, most), BEAT)
+    log, beats = np.zeros((2 * most, 2 + N_CONTEXT)), np.zeros((1, most), BEAT)
     detect(rows.state, np.array([0]), x, leads, count, Rules(weights=NOTED_BY), beats, np.zeros(1, np.int64), log)
     log = log[1 : 1 + int(log[0, 0])]
     return log[np.argsort(log[:, 0], kind="stable")]
@@ -203,13 +214,32 @@ def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weigh
     f = np.concatenate([each.features for each in used])
     classes = np.concatenate([each.classes for each in used])
     taken = np.concatenate([each.taken for each in used])
+    counts = np.concatenate([_counts(each.classes) for each in used])
     named = (taken > 0) & np.isin(classes, ["N", "S", "V"]) & (f[:, NORMAL] != 0)
     others = named & (classes != "V")
+    known = f[named].astype(np.float64)
     return Weights(
-        Evidence(*_logistic(evidence_terms(f[taken < 2]), classes[taken < 2] != NO_BEAT)),
-        Ventricular(*_logistic(ventricular_terms(f[named]), classes[named] == "V")),
-        Supraventricular(*_logistic(supraventricular_terms(f[others]), classes[others] == "S")),
+        Evidence(*_logistic(evidence_terms(f[taken < 2].astype(np.float64)), classes[taken < 2] != NO_BEAT)),
+        Ventricular(*_logistic(ventricular_terms(known), classes[named] == "V")),
+        Supraventricular(*_logistic(supraventricular_terms(f[others].astype(np.float64)), classes[others] == "S")),
+        Forests(
+            _leaning(grow(f[named], classes[named] == "V", counts[named]), LEAN_VENTRICULAR),
+            _leaning(grow(f[others], classes[others] == "S", counts[others]), LEAN_SUPRAVENTRICULAR),
+        ),
     )
+
+
+def _counts(classes: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return how much each complex of a record counts: less where the record has many of its class."""
+    out = np.ones(len(classes))
+    for name, many in MANY.items():
+        own = classes == name
+        out[own] = min(1.0, (many / max(1, own.sum())) ** 0.5)
+    return out
+
+
+def _leaning(trees: Trees, lean: float) -> Trees:
+    return trees._replace(base=trees.base + lean)
 
 
 def _logistic(terms: NDArray[np.float64], truth: NDArray[np.bool_]) -> Iterator[float]:

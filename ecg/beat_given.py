@@ -10,25 +10,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.beat_class import N_FEATURES, describe
+from ecg.beat_class import describe
+from ecg.beat_context import N_CONTEXT
 from ecg.beat_detect import (
     BLOCK,
     DELAY,
     HOLD,
     LEARNING,
+    NO_LOG,
     N,
     _accept,
     _fade,
     _filter,
     _learn,
     _mark_blind,
+    _note,
     _ranked,
     _settle,
     _vote,
     _weigh,
 )
 from ecg.beat_shape import measure, recognise
-from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, Rules, first_state
+from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE, Rules, first_state
 from ecg.beat_weights import in_force
 from ecg.rows import Rows
 
@@ -55,15 +58,17 @@ def classify(x: NDArray[np.float32], peaks: NDArray[np.int64], rules: Rules | No
     rows.reset(0)
     labels = np.full(len(peaks), N, np.uint8)
     used = np.ascontiguousarray(x[:MAX_LEADS], np.float32)
-    _classify(rows.state, used, np.ascontiguousarray(peaks, np.int64), rules or Rules(weights=in_force()), labels)
+    at = np.ascontiguousarray(peaks, np.int64)
+    _classify(rows.state, used, at, rules or Rules(weights=in_force()), labels, NO_LOG)
     return labels.tobytes().decode()
 
 
 @njit(cache=True)
-def _classify(state, x, peaks, rules, labels):
+def _classify(state, x, peaks, rules, labels, log):
     leads, n = x.shape
     shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
-    scratch = (np.zeros(5), shapes[0], shapes[1], np.zeros(N_FEATURES), np.zeros(3))
+    long = np.zeros((SHAPE_LEADS, WIDE))
+    scratch = (np.zeros(5), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
     energy, blind = np.zeros((MAX_LEADS, n)), np.zeros((MAX_LEADS, n), np.int64)
     unkept = np.zeros(RING, np.float32)
     s = state[0]
@@ -95,7 +100,7 @@ def _classify(state, x, peaks, rules, labels):
 @njit(cache=True)
 def _take(s, leads, peak, before, energy, blind, scratch, rules):
     """Take a given peak as a beat where the vote is largest near it; returns its class."""
-    m, x, x2, f, sums = scratch
+    m, x, x2, _, f, sums, log = scratch
     at, vote = peak + DELAY, -1.0
     for i in range(max(0, peak + DELAY - ALIGN), peak + DELAY + ALIGN + 1):
         now = _vote(s, leads, energy, blind, i, rules)
@@ -107,8 +112,9 @@ def _take(s, leads, peak, before, energy, blind, scratch, rules):
         s.lead[j].at_peak = energy[j, at]
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
-    describe(s, leads, at - DELAY, at - s.beat_at, vote, m, template, like, x2, sums, f)
-    _accept(s, leads, at, m, x, f, like, template, False, rules.weights)
+    moved = describe(s, leads, at - DELAY, at - s.beat_at, vote, m, template, like, x2, sums, f)
+    _accept(s, leads, at, moved, scratch, like, template, False, rules.weights)
+    _note(log, at, 1, f)
     _weigh(s, leads, rules)
     return s.found.label
 

@@ -23,6 +23,10 @@ BOX = 20
 RECENT = 8
 """Beats, candidates and intervals from which levels and rates are taken."""
 TEMPLATES = 6
+NEAR, MANY = 32, 128
+"""Intervals that are remembered: the last half minute or so, and the last minutes."""
+WIDE = 62
+"""Points of a long shape, every second sample: from before the P wave into the T wave, 492 ms."""
 POINTS = 38
 """Points of a template, every second sample: 304 ms."""
 
@@ -110,16 +114,18 @@ TEMPLATE = np.dtype(
         ("mass_ms", "f4"),
         ("interval", "f4"),  # from the beat before, samples
         ("early", "f4"),  # how often, of late, its beats came early
-        ("ventricular", "f4"),  # how often they were called so
+        ("ventricular", "f4"),  # how often they looked so
+        ("before", "f4"),  # logarithm of the interval before over the median one
+        ("after", "f4"),  # the same of the interval after
         ("shape", "f4", (SHAPE_LEADS, POINTS)),
     ]
 )
 
-_KERNELS = ("beat_state.py", "beat_weights.py", "beat_shape.py", "beat_class.py", "beat_detect.py")
+_KERNELS = ("state", "weights", "forest", "shape", "class", "context", "detect")
 
 
 def _sources() -> str:
-    text = b"".join(Path(__file__).with_name(name).read_bytes() for name in _KERNELS)
+    text = b"".join(Path(__file__).with_name(f"beat_{name}.py").read_bytes() for name in _KERNELS)
     return hashlib.sha256(text).hexdigest()[:8]
 
 
@@ -147,6 +153,26 @@ BED = np.dtype(
         ("t_lag", "f8"),  # from a beat to the peak of its T wave, samples; 0 where none was seen yet
         ("dominant", "i8"),  # the template of the patient's normal beat, -1 where none is known
         ("intervals", "f4", (RECENT,)),
+        ("n_long", "i8"),
+        ("long_rr", "f4", (MANY,)),  # the last intervals, samples
+        ("long_sorted", "f4", (MANY,)),
+        ("near_sorted", "f4", (NEAR,)),  # the last ones of these
+        ("jumps", "f4", (NEAR,)),  # changes from one to the next, as logarithms
+        ("jump_sorted", "f4", (NEAR,)),
+        ("run", "i8"),  # beats, one after another, of a run that began at once
+        ("run_kept", "i8"),  # longer intervals until it is forgotten, 0 where there is none
+        ("run_rr", "f8"),  # its interval, samples
+        ("run_before", "f8"),  # the median interval before it
+        ("early", "f8"),  # share of the last beats that came early
+        ("last_odds", "f8"),  # of the last beat being ventricular, at first impression
+        ("shape_last", "i4"),  # its template
+        ("shape_number", "i4"),  # and that one's number
+        ("long_of", "i4"),  # number of the template that the long shape is of
+        ("long_count", "i4"),
+        ("p_usual", "f8"),  # likeness before the QRS of normal beats
+        ("p_rest", "f8"),
+        ("long", "f4", (SHAPE_LEADS, WIDE)),  # the normal beat's long shape
+        ("last_long", "f4", (SHAPE_LEADS, WIDE)),  # that of the last beat
         ("ring", "f4", (SHAPE_LEADS, RING)),
         ("lead", LEAD, (MAX_LEADS,)),
         ("template", TEMPLATE, (TEMPLATES,)),
@@ -171,7 +197,7 @@ def first_state() -> NDArray[np.void]:
     """Return what a bed holds before its first sample."""
     bed = np.zeros((), BED)
     bed["beat_at"] = bed["back_at"] = bed["found"]["sample"] = -1
-    bed["dominant"] = bed["found"]["shape"] = bed["found"]["t_peak"] = -1
+    bed["dominant"] = bed["found"]["shape"] = bed["found"]["t_peak"] = bed["shape_last"] = bed["long_of"] = -1
     bed["interval"] = 200.0
     bed["lead"]["offset_mv"] = np.nan
     bed["lead"]["level"] = bed["lead"]["weight"] = 1.0

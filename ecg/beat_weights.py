@@ -1,9 +1,11 @@
 """The numbers by which complexes are judged and named that were fitted to records, all in one frozen object.
 
-The shipped ones are logistic regressions on the records of `ecg.beat_fit.ORIGIN`, rounded and moved by hand. What
-`vigil train beats` fits to the same records (`ecg.beat_fit`) scores as well on them, yet counts tall T waves as beats,
-which IEC 60601-2-27 forbids and these records hardly have; so it is not shipped. Whatever else decides on beats, the
-terms that are weighed, where they are cut off, thresholds and times, is no weight and was set by hand.
+What is a beat, and the first impressions of its class, by which shapes are remembered, are logistic regressions on the
+records of `ecg.beat_fit.ORIGIN`, rounded and moved by hand. What `vigil train beats` fits of these to the same records
+scores as well on them, yet counts tall T waves as beats, which IEC 60601-2-27 forbids and these records hardly have; so
+it is not shipped. The forests that name a beat (`ecg.beat_forest`) are shipped as that command grew them. Whatever else
+decides on beats, the terms that are weighed, where they are cut off, thresholds and times, is no weight and was set by
+hand.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+
+from ecg.beat_forest import Forests, shipped
 
 
 class Evidence(NamedTuple):
@@ -37,7 +41,7 @@ class Evidence(NamedTuple):
 
 
 class Ventricular(NamedTuple):
-    """Log-odds of a beat being ventricular rather than normal or supraventricular."""
+    """First impression of a beat: log-odds of being ventricular rather than normal or supraventricular."""
 
     base: float = 0.7
     apart: float = -3.8
@@ -63,7 +67,7 @@ class Ventricular(NamedTuple):
 
 
 class Supraventricular(NamedTuple):
-    """Log-odds of a beat that is not ventricular having come early from above the ventricles."""
+    """First impression of a beat that is not ventricular: log-odds of having come early from above the ventricles."""
 
     base: float = -3.4
     early: float = -38.0
@@ -82,6 +86,7 @@ class Weights(NamedTuple):
     evidence: Evidence = Evidence()
     ventricular: Ventricular = Ventricular()
     supraventricular: Supraventricular = Supraventricular()
+    forests: Forests = shipped()
 
 
 _in_force = [Weights()]

@@ -57,3 +57,14 @@ def bench_denoise(
     from stream.bench_denoise import denoise
 
     raise SystemExit(denoise(records or read_settings().records, json=json, quick=quick))
+
+
+@app.command("beats")
+def bench_beats(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer beds and turns.")] = False,
+    json: Json = False,
+) -> None:
+    """Speed of finding and naming beats, with the rules of rhythm and without, beside public detectors."""
+    from stream.bench_beats import beats
+
+    raise SystemExit(beats(json=json, quick=quick))

@@ -28,10 +28,10 @@ def train_net(
 def train_beats(
     data: Sets,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the weights here, as JSON, instead of print.")
+        Path | None, typer.Option("--out", help="Where the forests that name beats go (safetensors).")
     ] = None,
 ) -> None:
-    """Fit the weights by which beats are found and named, on the records that the shipped ones were fitted on."""
+    """Fit the weights by which beats are found and named, on the records of the shipped ones, and grow the forests."""
     from stream.evaluate.refit import train_beats as train
 
     train(data, out)

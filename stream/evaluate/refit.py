@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg import artefact_fit, atrial, atrial_fit, beat_fit, beat_weights, wave, wave_fit
+from ecg import artefact_fit, atrial, atrial_fit, beat_fit, beat_forest, beat_grow, beat_weights, wave, wave_fit
 from ecg.atrial import Rule
 from ecg.beat_weights import Weights
 from ecg.learned import LEARNED
@@ -183,17 +183,32 @@ def collected(part: str, folders: Mapping[str, Path]) -> tuple[list[Any], list[s
 
 
 def train_beats(data: Path, out: Path | None) -> None:
-    """Fit the weights of the beat detector on the sets of a folder, and print them or write them as JSON.
+    """Fit the weights of the beat detector on the sets of a folder: print what was fitted, and write the forests.
 
     Raises
     ------
     ValueError
         If none of the records to fit on is there.
     """
+    from model.train import commit
+
     training, notes = collected("beats", {name: data / name for name in beat_fit.ORIGIN})
     weights = beat_fit.fit(training)
-    fitted = {name: part._asdict() for name, part in weights._asdict().items()}
-    _say({"weights": fitted, "records": [each.record for each in training], "notes": notes}, out)
+    found = {
+        "weights": {name: part._asdict() for name, part in weights._asdict().items() if name != "forests"},
+        "records": [each.record for each in training],
+        "notes": notes,
+    }
+    _say(found, None)
+    if out is not None:
+        made = {
+            "command": "vigil train beats --data DIR --out FILE",
+            "seed": beat_grow.SEED,
+            "split": "none: grown on all of these records; folds by patient for the figures",
+            "commit": commit(),
+            "records": found["records"],
+        }
+        out.write_bytes(beat_forest.encode(weights.forests, made))
 
 
 def train_rhythm(data: Path, out: Path | None) -> None:

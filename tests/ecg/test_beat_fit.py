@@ -8,8 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ecg import beat_class, beat_fit
-from ecg.beat_class import N_FEATURES, NORMAL, SINCE
+from ecg.beat_class import NORMAL, SINCE
+from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import NO_BEAT, NOTED_BY, ORIGIN, Complexes, fit, judged, reference_classes
+from ecg.beat_forest import encode
 from ecg.beat_state import Rules, first_state
 from ecg.beat_weights import Weights, in_force, weighing
 from ecg.beats import Beats
@@ -20,7 +22,7 @@ from tests.ecg.test_beats import RATE, complexes, every, feed, noise
 def described(n: int, seed: int = 0) -> NDArray[np.float64]:
     """Features that are spread widely, with a normal beat known."""
     rng = np.random.default_rng(seed)
-    f = rng.normal(-0.2, 0.5, (n, N_FEATURES))
+    f = rng.normal(-0.2, 0.5, (n, N_CONTEXT))
     f[:, [beat_class.LIKE, beat_class.APART, beat_class.KNOWN, beat_class.SHARE, beat_class.HABIT]] = rng.random((n, 5))
     f[:, beat_class.UNEVEN] = abs(f[:, beat_class.UNEVEN])
     f[:, SINCE] = rng.integers(50, 300, n) / RATE
@@ -39,12 +41,12 @@ def drawn(n: int, seed: int, patient: str = "mitdb/100") -> Complexes:
     wide = draw(beat_fit.ventricular_terms(f), w.ventricular)
     early = draw(beat_fit.supraventricular_terms(f), w.supraventricular)
     classes = np.where(beat, np.where(wide, "V", np.where(early, "S", "N")), NO_BEAT)
-    return Complexes(patient, patient, f, np.ones(n, np.int64), classes)
+    return Complexes(patient, patient, f.astype(np.float32), np.ones(n, np.int64), classes)
 
 
 def test_the_weights_that_made_the_data_are_found_again() -> None:
     found, true = fit([drawn(200_000, 1)]), Weights()
-    for ours, theirs in zip(found, true, strict=True):
+    for ours, theirs in zip(found[:3], true[:3], strict=True):
         assert np.allclose(ours, theirs, rtol=0.1, atol=0.35), (ours, theirs)
 
 
@@ -62,11 +64,17 @@ def test_the_terms_are_those_that_the_detector_weighs() -> None:
             assert ours == pytest.approx(weights[0] + float(terms[0] @ np.array(weights[1:])), abs=1e-9)
 
 
+def said(weights: Weights) -> tuple[object, ...]:
+    """Return weights as what can be compared."""
+    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.forests, {})
+
+
 def test_patients_that_are_left_out_have_no_part_in_the_weights() -> None:
     kept, other = drawn(4000, 2, "mitdb/100"), drawn(4000, 3, "mitdb/201")
     upside_down = other._replace(classes=np.where(other.classes == NO_BEAT, "N", NO_BEAT))
-    assert fit([kept, upside_down], without={"mitdb/201"}) == fit([kept])
-    assert fit([kept, other]) != fit([kept])
+    alone = said(fit([kept]))
+    assert said(fit([kept, upside_down], without={"mitdb/201"})) == alone
+    assert all(ours != theirs for ours, theirs in zip(said(fit([kept, other])), alone, strict=True))
     with pytest.raises(ValueError, match="left out"):
         fit([kept], without={"mitdb/100"})
 
@@ -98,7 +106,7 @@ def hearts() -> NDArray[np.float32]:
 def test_the_shipped_weights_give_what_they_always_gave() -> None:
     with weighing(NOTED_BY):
         beats = Beats()
-    assert beats.rules.weights == NOTED_BY
+    assert beats.rules.weights is NOTED_BY
     assert in_force() == Weights()
     beats.reset(0)
     found = feed(hearts(), beats)

@@ -9,12 +9,22 @@ import pytest
 
 from ecg import atrial, beat_weights, wave
 from ecg.atrial import Rule
-from ecg.beat_class import N_FEATURES
+from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import ORIGIN, Complexes
+from ecg.beat_forest import decode, encode, made
 from ecg.beat_weights import Weights
 from ecg.wave_fit import patient
 from stream.evaluate import refit
-from stream.evaluate.refit import Anew, collected, judging, out_of_fold, rhythm_out_of_fold, train_beats, whose
+from stream.evaluate.refit import (
+    Anew,
+    Refitted,
+    collected,
+    judging,
+    out_of_fold,
+    rhythm_out_of_fold,
+    train_beats,
+    whose,
+)
 
 NAMES = ["100", "101", "201", "202", "213", "800"]
 
@@ -22,9 +32,8 @@ NAMES = ["100", "101", "201", "202", "213", "800"]
 def of(record_set: str, name: str) -> Complexes:
     rng = np.random.default_rng(int(name))
     classes = rng.choice(list("NNNNSVO"), 200)
-    return Complexes(
-        f"{record_set}/{name}", patient(record_set, name), rng.random((200, N_FEATURES)), classes != "O", classes
-    )
+    features = rng.random((200, N_CONTEXT), np.float32)
+    return Complexes(f"{record_set}/{name}", patient(record_set, name), features, classes != "O", classes)
 
 
 @pytest.fixture
@@ -58,11 +67,19 @@ def test_nobody_is_judged_by_weights_that_have_seen_them(
     assert all(seen | set(fold) >= everyone for seen, fold in zip(given, refitted.folds, strict=True))
 
 
+def said(refitted: Refitted, patient: str) -> tuple[object, ...]:
+    """Return the weights for a patient as what can be compared."""
+    weights = refitted.anew[patient].beats
+    assert weights is not None
+    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.forests, {})
+
+
 @pytest.mark.usefixtures("taught")
 def test_folds_and_weights_are_the_same_every_time() -> None:
     first, second = (out_of_fold(Path("mitdb"), NAMES) for _ in range(2))
-    assert first == second
-    assert len({anew.beats for anew in first.anew.values()}) > 1
+    assert first.folds == second.folds
+    assert [said(first, who) for who in first.anew] == [said(second, who) for who in first.anew]
+    assert len({said(first, who) for who in first.anew}) > 1
 
 
 def test_sets_that_are_not_here_are_named_and_nothing_is_fitted(tmp_path: Path) -> None:
@@ -87,14 +104,14 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("taught")
-def test_fitted_weights_are_printed_or_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train_beats(tmp_path, None)
-    printed = capsys.readouterr().out
-    train_beats(tmp_path, tmp_path / "weights.json")
-    assert (tmp_path / "weights.json").read_text() == printed
-    found = json.loads(printed)
-    assert set(found["weights"]) == set(Weights._fields)
+def test_fitted_weights_are_printed_and_forests_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_beats(tmp_path, tmp_path / "forest.safetensors")
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["weights"]) == set(Weights._fields) - {"forests"}
     assert len(found["records"]) == sum(len(names) for names in ORIGIN.values())
+    kept = (tmp_path / "forest.safetensors").read_bytes()
+    assert made(kept)["records"] == found["records"]
+    assert decode(kept).ventricular.leaf.shape == Weights().forests.ventricular.leaf.shape
 
 
 def test_a_number_is_another_patient_in_another_set() -> None:
