@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = ("ecg", "model", "simulators", "stream")
-WITH_DEVICES = ("stream.commands.services", "stream.demo", "stream.bench")
+WITH_DEVICES = ("stream.commands.services", "stream.demo", "stream.bench", "stream.evaluate.standards")
 PURE = ("stream.pipeline", "stream.analyze", "stream.evaluate", "stream.exported")
 SERVERS = ("faust", "aiokafka", "redis")
 OF_ECG = ("numpy", "scipy", "pywt", "msgspec", "numba", "safetensors")

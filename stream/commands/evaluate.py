@@ -86,3 +86,17 @@ def quality(
     from stream.evaluate.quality import evaluate
 
     raise SystemExit(evaluate(data, json=json, decisions=decisions, cross_validate=cross_validate))
+
+
+@app.command("60601")
+def standards(
+    json: Json = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the aami-ec13 records, scored beside.")] = None,
+    noise: Annotated[bool, typer.Option("--noise", help="Lethal events in noise of 12 dB, too.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Lethal events of each kind.")] = 8,
+) -> None:
+    """Disclose what IEC 60601-2-27 asks of a heart rate meter, and run lethal events: 1 where one alarmed late."""
+    from stream.evaluate.standards import evaluate
+    from stream.settings import read_settings
+
+    raise SystemExit(evaluate(json=json, data=data, noise=noise, seeds=seeds, sets=read_settings().records))
