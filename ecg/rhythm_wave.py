@@ -28,9 +28,11 @@ WAVE_BEGINS, WAVE_STAYS = 0.8, -0.2
 higher than the 0 from which a judgement is fibrillatory: that holds back who would call it noise, this alarms."""
 WAVE_GAP_S = 2.0
 """Evidence of a wave is forgotten when this long no judgement found one."""
-ORGANISED, ORGANISED_BPM = 0.85, 240.0
-"""A wave at least this regular and at most this fast is a tachycardia, any other fibrillation or flutter; what was
-called fibrillation is not called a tachycardia later."""
+ORGANISED, REGULAR_BPM = 0.85, (100.0, 240.0)
+"""A wave at least this regular, at a rate between these, is a tachycardia; any other is fibrillation or flutter."""
+NAMING, RENAMING = 0.2, 0.02
+"""What a judgement counts in the name of a wave, and what once it was called fibrillation: 14 s of a regular wave make
+a tachycardia of it, so that the alarm does not change its name from moment to moment."""
 SLOW_BPM = 150.0
 """Beats slower than this can deny fibrillation: it is the rate from which a tachycardia is to be shocked
 (`ecg.segments`)."""
@@ -64,10 +66,15 @@ def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> N
 
 
 def _is_denied(state: State, judgement: np.void, end: int) -> bool:
-    """Say whether a wave is small beside the normal beats, or its window full of slow beats like those."""
+    """Say whether a wave is small beside the normal beats, or no tachycardia and its window full of slow beats."""
     if judgement["size_mv"] < SMALL_WAVE * state.normal_mv:
         return True
-    return _beating([beat for beat in state.beats if beat.sample >= end - WINDOW])
+    return not _is_regular(judgement) and _beating([beat for beat in state.beats if beat.sample >= end - WINDOW])
+
+
+def _is_regular(judgement: np.void) -> bool:
+    bpm = 60.0 * float(judgement["rate_hz"])
+    return bool(judgement["regularity"] >= ORGANISED) and REGULAR_BPM[0] < bpm <= REGULAR_BPM[1]
 
 
 def _beating(beats: Sequence[Beat]) -> bool:
@@ -81,14 +88,12 @@ def _beating(beats: Sequence[Beat]) -> bool:
 
 
 def _take_wave(state: State, judgement: np.void, end: int) -> None:
-    bpm = 60.0 * float(judgement["rate_hz"])
-    tachycardia = float(judgement["regularity"] >= ORGANISED and 0 < bpm <= ORGANISED_BPM)
+    regular = _is_regular(judgement)
     if state.wave_since < 0:
         state.wave_since = max(0, end - int(WAVE_LEAD_S * ANALYSIS_HZ))
-        state.organised = tachycardia
-    organised = state.organised + 0.2 * (tachycardia - state.organised)
+        state.organised = float(regular)
     renamed = state.waving and state.organised <= 0.5
-    state.organised = min(organised, 0.5) if renamed else organised
+    state.organised += (RENAMING if renamed else NAMING) * (regular - state.organised)
     state.wave_last, state.wave_leads = end, int(judgement["leads"]) or state.wave_leads
-    if tachycardia:
-        state.wave_bpm = bpm
+    if regular:
+        state.wave_bpm = 60.0 * float(judgement["rate_hz"])

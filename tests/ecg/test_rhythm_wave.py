@@ -8,7 +8,7 @@ import pytest
 from ecg.fibrillation import FIBRILLATION, GRID
 from ecg.rhythm_state import Beat, State
 from ecg.rhythm_wave import (
-    ORGANISED_BPM,
+    REGULAR_BPM,
     SLOW_BPM,
     SMALL_WAVE,
     WAVE_BEGINS,
@@ -99,11 +99,21 @@ def test_slow_beats_of_one_shape_deny_a_wave_though_they_are_unlike_the_normal_o
         assert state.waving == (shapes == 2)
 
 
-def test_fibrillation_is_not_called_a_tachycardia_later() -> None:
+def test_fibrillation_becomes_a_tachycardia_slowly_and_the_other_way_at_once() -> None:
     state = watched(State(end=20 * HZ), *[3.0] * 15)
-    assert watched(state, *[3.0] * 15, rate_hz=3.0).organised <= 0.5
-    state = watched(State(end=20 * HZ), *[3.0] * 15, rate_hz=3.0)
-    assert watched(state, *[3.0] * 15).organised <= 0.5, "but a tachycardia becomes fibrillation"
+    assert watched(state, *[3.0] * 25, rate_hz=3.0).organised < 0.5
+    assert watched(state, *[3.0] * 25, rate_hz=3.0).organised > 0.5
+    assert watched(state, *[3.0] * 5).organised < 0.5
+
+
+def test_a_regular_wide_wave_is_a_tachycardia_though_its_beats_have_become_the_normal_ones() -> None:
+    state = State(end=20 * HZ, normal_mv=1.0)
+    for _ in range(15):
+        state.beats = beats(120, state.end)
+        watched(state, 3.0, rate_hz=2.0)
+    assert state.waving
+    assert state.organised > 0.5
+    assert state.wave_bpm == pytest.approx(120)
 
 
 @pytest.mark.parametrize(("share", "waves"), [(0.9 * SMALL_WAVE, False), (1.1 * SMALL_WAVE, True)])
@@ -116,7 +126,7 @@ def test_a_fine_wave_is_fibrillation_where_no_beat_is_known() -> None:
     assert watched(State(end=20 * HZ), *[3.0] * 15, size_mv=0.2).waving
 
 
-@pytest.mark.parametrize("bpm", [160.0, 0.98 * ORGANISED_BPM])
+@pytest.mark.parametrize("bpm", [160.0, 0.98 * REGULAR_BPM[1]])
 def test_a_regular_wave_is_a_tachycardia_of_its_rate(bpm: float) -> None:
     state = watched(State(end=20 * HZ), *[3.0] * 15, rate_hz=bpm / 60)
     assert state.waving
@@ -124,8 +134,9 @@ def test_a_regular_wave_is_a_tachycardia_of_its_rate(bpm: float) -> None:
     assert state.wave_bpm == pytest.approx(bpm)
 
 
-def test_a_wave_faster_than_a_tachycardia_or_irregular_is_not_organised() -> None:
-    assert watched(State(end=20 * HZ), *[3.0] * 15, rate_hz=1.02 * ORGANISED_BPM / 60).organised == 0
+def test_a_wave_slower_or_faster_than_a_tachycardia_or_irregular_is_not_organised() -> None:
+    for bpm in (0.98 * REGULAR_BPM[0], 1.02 * REGULAR_BPM[1]):
+        assert watched(State(end=20 * HZ), *[3.0] * 15, rate_hz=bpm / 60).organised == 0
     assert watched(State(end=20 * HZ), *[3.0] * 15).organised == 0
 
 
