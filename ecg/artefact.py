@@ -13,7 +13,7 @@ On the records that this was tried on, what the reference calls noise is mostly 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 
 import msgspec
@@ -113,7 +113,7 @@ class Ladder(msgspec.Struct, array_like=True):
         quiet = not self.noisy & ((1 << QUIET_S) - 1)
         return Level.LETHAL_ONLY if self.noisy_s < LEVEL_2 or self.held_s or quiet else Level.SUSPENDED
 
-    def decided(self, step: Step, end_ns: int) -> Step:
+    def decided(self, step: Step, end_ns: int, holding: Collection[str] = ()) -> Step:
         """Return what of a step is decided at this level: its findings, rate and rhythm, and the noise that says why.
 
         Parameters
@@ -122,6 +122,8 @@ class Ladder(msgspec.Struct, array_like=True):
             What the rules found.
         end_ns : int
             Event time of its end.
+        holding : collection of str
+            Conditions whose alarm is on: noise begins nothing that must wait, and ends nothing either.
         """
         level = self.level
         if level == Level.WHOLE:
@@ -130,7 +132,7 @@ class Ladder(msgspec.Struct, array_like=True):
             level = Level.LETHAL_ONLY
         said = {True: "analysis suspended", False: "lethal conditions alone are decided"}[level == Level.SUSPENDED]
         trace = f"every lead noisy in {self.noisy_s} of the last {LOOKED_AT} s: {said}"
-        kept = [f for f in step.findings if _is_kept(CONDITIONS[f.condition], level)]
+        kept = [f for f in step.findings if f.condition in holding or _is_kept(CONDITIONS[f.condition], level)]
         if level == Level.LETHAL_ONLY:
             noise = Finding("artefact", end_ns, float(self.noisy_s), LEVEL_1, "s", trace)
             return step._replace(findings=[*kept, noise])

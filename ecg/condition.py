@@ -60,7 +60,7 @@ CHAINS: tuple[tuple[str, ...], ...] = (
         "pvcs_per_minute",
         "multiform_pvcs",
     ),
-    ("ventricular_fibrillation", "ventricular_tachycardia", "atrial_fibrillation", "irregular_rhythm", "missed_beat"),
+    ("atrial_fibrillation", "irregular_rhythm", "missed_beat"),
     ("artefact_suspended", "artefact"),
     ("all_leads_off", "lead_off"),
 )

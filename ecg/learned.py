@@ -18,7 +18,10 @@ _SVDB = (
     "800 801 802 803 804 805 806 807 809 810 811 812 820 823 825 828 829 840 841 842 843 844 846 847 849 850 851 "
     "854 855 857 858 861 862 863 865 866 868 869 870 871 872 873 877 878 879 880 884 886 888 890 891 892 893 894"
 )
-_LTAFDB = "00 03 08 100 104 111 113 12 122 15 17 19 200 206 208 28 32 39 44 49 53 55 62 65 72"
+_LTAFDB = (
+    "00 01 03 06 08 10 100 101 104 110 111 112 113 114 12 121 122 13 15 16 17 18 19 20 200 204 206 207 208 22 28 30 "
+    "32 38 39 42 44 45 49 51 53 54 55 56 62 64 65 71 72 74"
+)
 _CINC2015 = (
     "a103l a104s a123l a134s a145l a152s a161l a165l a167l a170s a171l a203l a219l a223l a225l a226s a266s a273l "
     "a278s a288s a297l a301l a306s a363l a372s a377l a378s a385l a391l a397l a420s a422s a429l a435l a443l a446s "
@@ -98,8 +101,8 @@ LEARNED: dict[str, dict[str, tuple[str, ...]]] = {
     "artefact": {"vfdb": TRAINED_ON["vfdb"], "cudb": TRAINED_ON["cudb"], "mitdb": tuple(_MITDB.split())},
 }
 """Records by set, by part: the weights of the wave (`ecg.wave`), those of the beat detector (`ecg.beat_weights`), the
-numbers of the rule for atrial fibrillation (`ecg.atrial.Rule`), of `ltafdb` from every second record, how unlike the
-beats of a run may be (`ecg.rate.RUN_SPREAD`), and what a restless second is (`ecg.quality.RESTLESS`)."""
+weights for atrial fibrillation (`ecg.atrial_weights`), how unlike the beats of a run may be (`ecg.rate.RUN_SPREAD`),
+and what a restless second is (`ecg.quality.RESTLESS`)."""
 
 APART: dict[str, dict[str, tuple[str, ...]]] = {
     "quality": {"cinc2011": tuple(_CINC2011.split())},

@@ -199,7 +199,7 @@ class Bed:
             state.probabilities = pending.probabilities.pop(0)[1]
         end_ns = state.anchor_ns + end * SAMPLE_NS
         found = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
-        step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns))
+        step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns, self.alarm.holding()))
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:

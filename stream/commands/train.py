@@ -42,8 +42,19 @@ def train_rhythm(
     data: Sets,
     out: Annotated[Path | None, typer.Option("--out", help="Write them here, as JSON, instead of print.")] = None,
 ) -> None:
-    """Fit the weights of the fibrillatory wave, and the rule for atrial fibrillation on annotated beats."""
+    """Fit the weights of the fibrillatory wave."""
     from stream.evaluate.refit import train_rhythm as train
+
+    train(data, out)
+
+
+@app.command("atrial")
+def train_atrial(
+    data: Sets,
+    out: Annotated[Path, typer.Option("--out", help="Where the weights go (safetensors).")],
+) -> None:
+    """Fit the weights for atrial fibrillation on annotated beats."""
+    from stream.evaluate.refit import train_atrial as train
 
     train(data, out)
 

@@ -13,8 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg import artefact_fit, atrial, atrial_fit, beat_fit, beat_forest, beat_grow, beat_weights, wave, wave_fit
-from ecg.atrial import Rule
+from ecg import artefact_fit, atrial_fit, atrial_weights, beat_fit, beat_forest, beat_grow, beat_weights, wave, wave_fit
 from ecg.beat_weights import Weights
 from ecg.learned import LEARNED
 from ecg.quality import Unrest, restless_from
@@ -33,7 +32,7 @@ class Anew(NamedTuple):
 
     wave: tuple[NDArray[np.float64], float] | None = None
     beats: Weights | None = None
-    atrial: Rule | None = None
+    atrial: atrial_weights.Weights | None = None
     artefact: Unrest | None = None
 
 
@@ -46,7 +45,7 @@ def judging(anew: Anew) -> Iterator[None]:
         if anew.beats is not None:
             stack.enter_context(beat_weights.weighing(anew.beats))
         if anew.atrial is not None:
-            stack.enter_context(atrial.deciding(anew.atrial))
+            stack.enter_context(atrial_weights.weighing(anew.atrial))
         if anew.artefact is not None:
             stack.enter_context(restless_from(anew.artefact))
         yield
@@ -126,7 +125,7 @@ def _complexes(record_set: str, path: Path) -> list[beat_fit.Complexes]:
     return [beat_fit.collect(path, record_set)]
 
 
-def _tallies(record_set: str, path: Path) -> list[atrial_fit.Tally]:
+def _places(record_set: str, path: Path) -> list[atrial_fit.Places]:
     return [atrial_fit.collect(path, record_set)]
 
 
@@ -149,7 +148,7 @@ class _Part(NamedTuple):
 _PARTS = {
     "wave": _Part(wave_fit.TRAINED_ON, _windows, wave_fit.fit),
     "beats": _Part(beat_fit.ORIGIN, _complexes, beat_fit.fit),
-    "atrial": _Part(atrial_fit.ORIGIN, _tallies, atrial_fit.fit),
+    "atrial": _Part(atrial_fit.ORIGIN, _places, atrial_fit.fit),
     "artefact": _Part(LEARNED["artefact"], _ladders, _restless),
 }
 
@@ -212,7 +211,7 @@ def train_beats(data: Path, out: Path | None) -> None:
 
 
 def train_rhythm(data: Path, out: Path | None) -> None:
-    """Fit the weights of the wave and the rule for atrial fibrillation, and print them or write them as JSON.
+    """Fit the weights of the wave, and print them or write them as JSON.
 
     Raises
     ------
@@ -220,14 +219,35 @@ def train_rhythm(data: Path, out: Path | None) -> None:
         If the records to fit on are not there.
     """
     windows, notes = collected("wave", {name: data / name for name in wave_fit.TRAINED_ON})
-    tallies, more = collected("atrial", {name: data / name for name in atrial_fit.ORIGIN})
     weights, bias = wave_fit.fit(windows)
     fitted = {
         "wave": {"weights": dict(zip(wave.FEATURES, weights.round(3).tolist(), strict=True)), "bias": round(bias, 3)},
-        "atrial": atrial_fit.fit(tallies)._asdict(),
     }
-    records = {"wave": sorted({each.source for each in windows}), "atrial": [each.record for each in tallies]}
-    _say({**fitted, "records": records, "notes": [*dict.fromkeys([*notes, *more])]}, out)
+    _say({**fitted, "records": sorted({each.source for each in windows}), "notes": notes}, out)
+
+
+def train_atrial(data: Path, out: Path) -> None:
+    """Fit the weights for atrial fibrillation on the sets of a folder, and write them as safetensors.
+
+    Raises
+    ------
+    ValueError
+        If the records to fit on are not there.
+    """
+    from model.train import commit
+
+    places, notes = collected("atrial", {name: data / name for name in atrial_fit.ORIGIN})
+    made = {
+        "command": "vigil train atrial --data DIR --out FILE",
+        "seed": atrial_fit.SEED,
+        "split": "five folds by patient for the figures; the weights are fitted on all",
+        "commit": commit(),
+        "records": {
+            name: sorted(each.record for each in places if each.record.startswith(name)) for name in LEARNED["atrial"]
+        },
+        "notes": notes,
+    }
+    out.write_bytes(atrial_weights.encode(atrial_fit.fit(places), made))
 
 
 def _say(found: dict[str, Any], out: Path | None) -> None:

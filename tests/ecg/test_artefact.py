@@ -84,6 +84,14 @@ def test_at_level_2_technical_findings_alone_stay_and_neither_rate_nor_rhythm_is
     assert (step.heart_rate_bpm, step.rhythm) == (None, "artefact")
 
 
+@pytest.mark.parametrize("noisy_s", [LEVEL_1, LOOKED_AT])
+def test_what_alarms_already_goes_on_as_its_rule_finds_it_in_any_noise(noisy_s: int) -> None:
+    ladder = Ladder()
+    walk(ladder, noise(noisy_s))
+    held = ladder.decided(findings("atrial_fibrillation", "rate_high"), 9, ("atrial_fibrillation",))
+    assert [f.condition for f in held.findings][:-1] == ["atrial_fibrillation"]
+
+
 @pytest.mark.parametrize("condition", ["asystole", "ventricular_fibrillation"])
 def test_asystole_and_fibrillation_that_a_rule_has_found_are_never_suspended(condition: str) -> None:
     step = decided(LOOKED_AT, findings(condition, "rate_low"))

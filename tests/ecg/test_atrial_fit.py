@@ -1,4 +1,4 @@
-"""The fit of the rule for atrial fibrillation: that it counts what the rule names, and takes the best one."""
+"""The fit of the weights for atrial fibrillation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg.atrial import Rule, deciding
-from ecg.atrial_fit import COUNTED, GRID, ORIGIN, RATE_HZ, SHARES, Tally, beats, collect, fit, merit, take, tally, truth
-from ecg.episodes import common, compare, union
+from ecg.atrial import EVERY, LEAST
+from ecg.atrial_features import N_FEATURES
+from ecg.atrial_fit import ORIGIN, RATE_HZ, Places, beats, collect, fit, intervals, places, take, truth
+from ecg.atrial_weights import log_odds
 from ecg.record import Annotations, annotations
 
 RATE_HZ_MADE = 250.0
-RULES = (Rule(), GRID[3], GRID[len(GRID) // 2], GRID[-1])
 
 
 def made(*parts: tuple[str, int, float], seed: int = 3, pause_s: float = 0.0) -> Annotations:
@@ -30,134 +30,77 @@ def made(*parts: tuple[str, int, float], seed: int = 3, pause_s: float = 0.0) ->
     return Annotations(samples, symbols, tuple(aux for *_, aux in found), np.zeros_like(samples))
 
 
-def named(reference: Annotations, rate_hz: float, rule: Rule) -> list[float]:
-    """What the rule itself names in a record, as `tally` counts it."""
-    at_s, classes = beats(reference, rate_hz)
-    theirs, scored = truth(reference, rate_hz, at_s)
-    with deciding(rule):
-        taken = take(at_s, classes)
-    ours, since = [], -1
-    for sample, now in zip(taken.samples.tolist(), taken.since.tolist(), strict=True):
-        if since >= 0 and now < 0:
-            ours.append((since / 250 + at_s[0], sample / 250 + at_s[0]))
-        since = now
-    if since >= 0:
-        ours.append((since / 250 + at_s[0], at_s[-1]))
-    found = compare(theirs, union(ours))
-    seconds = compare(theirs, common(union(ours), scored))
-    return [
-        found.episodes,
-        found.found,
-        found.reference_s,
-        found.common_s,
-        len(ours),
-        sum(common(theirs, union([each])).size > 0 for each in ours),
-        seconds.test_s,
-    ]
+def of(patient: str, seed: int) -> Places:
+    """A patient whose fibrillation is irregular, and whose other rhythm is not."""
+    found = places(made(("(N", 300, 0.01), ("(AFIB", 300, 0.2), ("(N", 300, 0.02), seed=seed), RATE_HZ_MADE)
+    return Places(patient, patient, 1.0, *found)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_is_counted_of_a_rule_is_what_it_names(rule: Rule) -> None:
-    rhythms = (("(N", 150, 0.01), ("(AFIB", 200, 0.2), ("(N", 300, 0.03), ("(AFIB", 60, 0.3), ("(N", 30, 0.1))
-    for seed in range(3):
-        reference = made(*rhythms, seed=seed)
-        assert tally(reference, RATE_HZ_MADE, [rule])[0] == pytest.approx(named(reference, RATE_HZ_MADE, rule))
-
-
-def bigeminal(n: int = 400) -> Annotations:
-    """Every other beat late: irregular by every interval, and no fibrillation."""
-    at = np.cumsum(np.where(np.arange(n) % 2, 140, 220)) + 100
-    symbols = np.array(["+", *["N"] * n], "<U1")
-    return Annotations(np.append(at[0], at), symbols, ("(B", *[""] * n), np.zeros(n + 1, np.int64))
-
-
-def test_bigeminy_is_named_by_neither() -> None:
-    assert named(bigeminal(), RATE_HZ_MADE, Rule())[4:] == [0, 0, 0.0]
-    assert not tally(bigeminal(), RATE_HZ_MADE, [Rule()])[0, 4:].any()
-
-
-def test_an_onset_is_not_set_back_into_the_episode_before() -> None:
-    rule = Rule(0.08, 0.05, 0.62, 0.62)
-    reference = made(("(AFIB", 600, 0.075))
-    counts = tally(reference, RATE_HZ_MADE, [rule])[0]
-    assert counts[4] > 3
-    assert counts[6] == pytest.approx(named(reference, RATE_HZ_MADE, rule)[6])
+def test_the_intervals_are_those_that_the_pipeline_takes() -> None:
+    reference = made(("(N", 150, 0.01), ("(AFIB", 200, 0.3))
+    at_s, classes = beats(reference, RATE_HZ_MADE)
+    at_s = np.sort(np.append(at_s, [at_s[7] + 0.001, at_s[9] + 0.1, at_s[-1] + 4.0]))
+    classes = [*classes, "N", "F", "N"]
+    samples, rr_s = intervals(at_s, classes)
+    taken = take(at_s, classes)
+    assert samples.tolist() == taken.samples.tolist()
+    assert rr_s.tolist() == taken.rr_s.tolist()
 
 
 @pytest.mark.records
-@pytest.mark.parametrize(("record_set", "record"), [("mitdb", "201"), ("mitdb", "219"), ("mitdb", "203")])
-def test_the_same_holds_of_records(records: Path, record_set: str, record: str) -> None:
-    path = records / record_set / record
-    if not path.with_suffix(".atr").is_file():
-        pytest.skip(f"{record_set}/{record} is not here")
-    found = collect(path, record_set)
-    for rule in (Rule(), GRID[3]):
-        counts = found.counts[GRID.index(rule)]
-        assert counts == pytest.approx(named(annotations(path), RATE_HZ[record_set], rule))
+@pytest.mark.parametrize("record", ["201", "219", "203"])
+def test_the_same_holds_of_records(records: Path, record: str) -> None:
+    at_s, classes = beats(annotations(records / "mitdb" / record), RATE_HZ["mitdb"])
+    samples, rr_s = intervals(at_s, classes)
+    taken = take(at_s, classes)
+    assert samples.tolist() == taken.samples.tolist()
+    assert rr_s.tolist() == taken.rr_s.tolist()
+    found = collect(records / "mitdb" / record, "mitdb")
+    assert len(found.features) == len(found.fibrillating) > 300
+    assert found.fibrillating.any()
 
 
-def test_gaps_and_flutter_are_not_counted() -> None:
+def test_there_is_a_place_at_every_fourth_interval_with_what_the_reference_says_there() -> None:
+    features, fibrillating = places(made(("(N", 200, 0.01), ("(AFIB", 200, 0.2)), RATE_HZ_MADE)
+    taken = len(intervals(*beats(made(("(N", 200, 0.01), ("(AFIB", 200, 0.2)), RATE_HZ_MADE))[1])
+    assert len(features) == taken // EVERY - LEAST // EVERY + 1
+    assert fibrillating.mean() == pytest.approx(0.5, abs=0.05)
+    assert not np.diff(fibrillating.astype(int)).min() < 0
+
+
+def test_gaps_flutter_and_what_lies_before_the_first_mark_are_left_out() -> None:
     irregular = ("(AFIB", 300, 0.2)
-    whole = tally(made(irregular, irregular), RATE_HZ_MADE, RULES)
-    paused = tally(made(irregular, irregular, pause_s=600.0), RATE_HZ_MADE, RULES)
-    assert paused[:, 2] == pytest.approx(whole[:, 2], abs=2.0)
-    flutter = tally(made(irregular, ("(AFL", 300, 0.2)), RATE_HZ_MADE, RULES)
-    assert flutter[:, 6].max() <= 0.55 * whole[:, 2].max()
+    whole, _ = places(made(irregular, irregular), RATE_HZ_MADE)
+    flutter, _ = places(made(irregular, ("(AFL", 300, 0.2)), RATE_HZ_MADE)
+    assert len(flutter) == pytest.approx(0.5 * len(whole), abs=3)
+    late = made(irregular, irregular)
+    unmarked = late._replace(aux=("", *late.aux[1:]))
+    theirs, scored = truth(unmarked, RATE_HZ_MADE, beats(unmarked, RATE_HZ_MADE)[0])
+    assert scored.tolist() == theirs.tolist()
+    assert scored[0, 0] == pytest.approx(210, rel=0.05)
 
 
-def test_a_record_without_beats_counts_nothing() -> None:
+def test_a_record_without_beats_has_no_places() -> None:
     none = Annotations(np.empty(0, np.int64), np.empty(0, "<U1"), (), np.empty(0, np.int64))
-    assert not tally(none, RATE_HZ_MADE).any()
+    assert places(none, RATE_HZ_MADE)[0].shape == (0, N_FEATURES)
 
 
-def of(patient: str, best: int, episodes: float = 10.0) -> Tally:
-    """A patient in whom each rule finds the fewer, the further it is from the best one."""
-    counts = np.full((len(GRID), COUNTED), episodes)
-    off = abs(np.arange(len(GRID)) - best) / len(GRID)
-    for part, _ in SHARES:
-        counts[:, part] = episodes * (1 - off)
-    return Tally(patient, patient, counts)
+def test_what_is_fitted_knows_fibrillation_of_a_patient_whom_it_has_not_seen() -> None:
+    weights, other = fit([of("a", 1), of("b", 2)]), of("c", 3)
+    odds = np.array([log_odds(f.astype(np.float64), weights) for f in other.features])
+    assert ((odds > 0) == other.fibrillating).mean() > 0.95
 
 
-def test_the_best_rule_for_the_average_patient_is_taken() -> None:
-    assert fit([of("a", 70), of("b", 70)]) == GRID[70]
-    assert GRID[10] != fit([of("a", 10), of("b", 70, episodes=9000.0), of("c", 70)]) == GRID[70]
-    assert fit([of("a", 10, episodes=9000.0), of("b", 70), of("c", 70)]) == GRID[70]
-
-
-def test_patients_that_are_left_out_change_nothing() -> None:
-    others = [of("a", 10), of("b", 12)]
-    assert fit([*others, *(of(f"c{k}", 300) for k in range(5))]) == GRID[300]
-    assert fit([*others, *(of(f"c{k}", 300) for k in range(5))], without={f"c{k}" for k in range(5)}) == fit(others)
-
-
-def test_of_equals_the_first_is_taken_whatever_the_order_of_records() -> None:
-    first, second = of("a", 10), of("b", 14)
-    assert fit([first, second]) == fit([second, first]) == GRID[10]
+def test_patients_that_are_left_out_change_nothing_nor_does_the_order_of_records() -> None:
+    all_of = [of("a", 1), of("b", 2), of("c", 3)]
+    without, alone = fit(all_of[::-1], without={"c"}), fit(all_of[:2])
+    assert all(np.array_equal(a, b) for a, b in zip(without, alone, strict=True))
 
 
 def test_without_anyone_who_fibrillates_nothing_is_fitted() -> None:
     with pytest.raises(ValueError, match="must hold atrial fibrillation"):
-        fit([of("a", 10)], without={"a"})
-    with pytest.raises(ValueError, match="must hold atrial fibrillation"):
-        fit([of("a", 10, episodes=0.0)])
+        fit([of("a", 1)], without={"a"})
 
 
-def test_who_has_no_episode_has_no_sensitivity_and_who_is_named_none_no_predictive_value() -> None:
-    healthy = np.zeros((1, 1, COUNTED))
-    ill = np.ones((1, 1, COUNTED))
-    assert merit(np.concatenate([ill, healthy]))[0] == 1.0
-    alarmed = healthy.copy()
-    alarmed[..., [4, 6]] = 1.0
-    assert merit(np.concatenate([ill, alarmed]))[0] == pytest.approx(0.75)
-
-
-def test_the_shipped_rule_is_among_those_tried_and_breathing_is_irregular_to_none() -> None:
-    assert Rule() in GRID
-    assert len(set(GRID)) == len(GRID)
-    assert all(rule.irregular_s >= 0.05 and rule.end <= rule.onset for rule in GRID)
-
-
-def test_it_is_fitted_on_half_of_ltafdb() -> None:
+def test_it_is_fitted_on_annotations_of_two_sets() -> None:
     assert set(ORIGIN) == set(RATE_HZ) == {"mitdb", "ltafdb"}
-    assert len(ORIGIN["ltafdb"]) == 25

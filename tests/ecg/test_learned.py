@@ -51,10 +51,3 @@ def test_every_record_that_taught_is_here(records: Path) -> None:
         for name, taught in part.items():
             here = {path.stem for path in (records / name).glob("*.hea")}
             assert {*taught} <= here
-
-
-@pytest.mark.records
-def test_half_of_ltafdb_was_kept_from_the_rule(records: Path) -> None:
-    here = sorted(path.stem for path in (records / "ltafdb").glob("*.atr"))
-    assert len(LEARNED["atrial"]["ltafdb"]) == len(set(here) & {*LEARNED["atrial"]["ltafdb"]})
-    assert not has_seen(["atrial"], "ltafdb/" + here[1])

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ecg.atrial import Rule
+from ecg.atrial_weights import shipped
 from ecg.episodes import Overlap, Span
 from ecg.record import Annotations, Record, RecordLead, write_annotations, write_signals
 from ecg.segments import Segment
@@ -255,7 +255,7 @@ def anew(*parts: str, folds: list[list[str]] | None = None) -> Refitted:
 
 def test_parts_fitted_anew_count_as_not_having_seen_a_patient() -> None:
     found = Found([segmented("vfdb/418", "vfdb", segments("shockable", 1, 0))], {}, {}, {}, [])
-    made = report(found, [], anew("wave", "beats", "atrial", folds=[["vfdb/418"]]))
+    made = report(found, [], anew("wave", "beats", "atrial", "artefact", folds=[["vfdb/418"]]))
     assert made["figures"]["shockable_se"] == 100.0
     assert "shockable_se_in_sample" not in made["figures"]
     assert (made["figures"]["records_in_sample"], made["notes"]) == (0, ["a note"])
@@ -271,7 +271,7 @@ def test_with_all_parts_fitted_anew_no_figure_stays_in_sample() -> None:
         {},
         [],
     )
-    figures = report(found, [], anew("wave", "beats", "atrial"))["figures"]
+    figures = report(found, [], anew("wave", "beats", "atrial", "artefact"))["figures"]
     assert not [name for name in figures if name.endswith("_in_sample") and name != "records_in_sample"]
     assert (figures["af_duration_se"], figures["ltafdb_af_se"], figures["false_alarms_per_bed_day"]) == (100, 50, 1)
 
@@ -291,8 +291,8 @@ def test_atrial_fibrillation_is_in_sample_where_its_rule_was_chosen_and_ventricu
     assert "vt_duration_se_in_sample" not in figures
 
 
-def test_the_half_of_ltafdb_that_the_rule_has_seen_is_apart() -> None:
-    seconds = {"00": atrial.Seconds(1.0, 2.0, 1.0, 10.0), "01": atrial.Seconds(3.0, 3.0, 4.0, 10.0)}
+def test_what_of_ltafdb_the_weights_have_seen_is_apart() -> None:
+    seconds = {"00": atrial.Seconds(1.0, 2.0, 1.0, 10.0), "unseen": atrial.Seconds(3.0, 3.0, 4.0, 10.0)}
     figures = report(Found([], seconds, {}, {}, []), [])["figures"]
     assert (figures["ltafdb_af_se"], figures["ltafdb_af_se_in_sample"]) == (100.0, 50.0)
     assert (figures["ltafdb_af_sp"], figures["ltafdb_af_ppv"]) == (pytest.approx(600 / 7, abs=0.001), 75.0)
@@ -416,7 +416,7 @@ def test_a_patient_is_judged_by_what_has_not_seen_them(tmp_path: Path, monkeypat
     found, _ = intervals(("(N", 400, 0.005), ("(AFIB", 600, 0.2), ("(N", 400, 0.005))
     monkeypatch.setitem(atrial.atrial_fit.RATE_HZ, "ltafdb", RATE_HZ)
     written(tmp_path / "ltafdb", "00", found)
-    deaf = Anew(atrial=Rule(onset=9.0))
+    deaf = Anew(atrial=shipped()._replace(last_bias=np.array([-99.0])))
     path = tmp_path / "ltafdb" / "00"
     assert atrial.intervals(path).both > 0
     assert atrial.intervals(path, {"ltafdb/00": deaf}).test == 0

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ecg import atrial, beat_weights, wave
-from ecg.atrial import Rule
+from ecg import atrial_weights, beat_weights, wave
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import ORIGIN, Complexes
 from ecg.beat_forest import decode, encode, made
@@ -190,13 +189,16 @@ def test_a_part_that_cannot_be_fitted_is_named_and_the_others_are(
 
 def test_all_parts_judge_for_a_while_and_the_shipped_ones_again() -> None:
     weights = Weights()._replace(evidence=Weights().evidence._replace(base=9.0))
-    with judging(Anew((np.zeros(len(wave.FEATURES)), 3.0), weights, Rule(onset=9.0))):
+    deaf = atrial_weights.shipped()._replace(last_bias=np.array([-99.0]))
+    with judging(Anew((np.zeros(len(wave.FEATURES)), 3.0), weights, deaf)):
         assert wave.in_force()[-1] == 3.0
         assert beat_weights.in_force() == weights
-        assert atrial.in_force() == Rule(onset=9.0)
-    assert (wave.in_force()[-1], beat_weights.in_force(), atrial.in_force()) == (wave.BIAS, Weights(), Rule())
+        assert atrial_weights.in_force() is deaf
+    assert (wave.in_force()[-1], beat_weights.in_force()) == (wave.BIAS, Weights())
+    assert atrial_weights.in_force() is atrial_weights.shipped()
     with judging(Anew()):
-        assert (wave.in_force()[-1], beat_weights.in_force(), atrial.in_force()) == (wave.BIAS, Weights(), Rule())
+        assert (wave.in_force()[-1], beat_weights.in_force()) == (wave.BIAS, Weights())
+        assert atrial_weights.in_force() is atrial_weights.shipped()
 
 
 @pytest.mark.records
