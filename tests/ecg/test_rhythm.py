@@ -41,6 +41,7 @@ def as_beats(samples: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[n
     beats["sample"], beats["label"] = samples, labels
     beats["confirmed"] = samples + 75
     beats["rr_s"] = np.diff(samples, prepend=np.nan) / HZ
+    beats["similarity"], beats["amplitude_mv"], beats["t_peak"] = labels != ord("V"), 1.0, -1
     return beats
 
 
@@ -189,6 +190,50 @@ def test_many_ventricular_beats_are_counted_but_are_no_lethal_condition() -> Non
     assert "pvcs_per_minute" in conditions(made)
     assert not conditions(made) & LETHAL
     assert made[-1][1].rhythm in {"ectopy", "irregular"}
+
+
+@pytest.mark.parametrize(
+    ("script", "condition"),
+    [
+        (("bigeminy", 40, {}), "bigeminy"),
+        (("pvcs", 40, {"every": 3.0}), "trigeminy"),
+        (("pauses", 40, {}), "pause"),
+        (("ventricular_tachycardia", 40, {"rate_bpm": 80.0}), "ventricular_rhythm"),
+        (("sinus", 40, {"rate_bpm": 190.0}), "supraventricular_tachycardia"),
+    ],
+)
+def test_a_rhythm_of_medium_priority_is_found_and_a_ward_can_switch_it_off(
+    script: tuple[str, float, dict[str, float]], condition: str
+) -> None:
+    given = heart(("sinus", 20, {}), script)
+    made = steps(given)
+    assert first_s(made, condition) > 20
+    without = steps(given, Settings(off=(condition,)))
+    assert conditions(without) == conditions(made) - {condition}
+    assert [(step.rhythm, step.heart_rate_bpm) for _, step in without] == [
+        (step.rhythm, step.heart_rate_bpm) for _, step in made
+    ]
+
+
+def test_a_pause_is_found_while_it_lasts_and_becomes_asystole() -> None:
+    given = heart(("sinus", 20, {}), ("asystole", 15, {}))
+    last_s = given.beats["sample"][given.beats["sample"] < 20 * HZ][-1] / HZ
+    made = steps(given)
+    assert 3.0 < first_s(made, "pause") - last_s < 4.0
+    assert first_s(made, "asystole") > first_s(made, "pause")
+
+
+def test_ectopy_is_not_named_before_a_normal_beat_is_known() -> None:
+    made = steps(heart(("ventricular_tachycardia", 30, {"rate_bpm": 80.0})))
+    assert not conditions(made) & {"ventricular_rhythm", "pvc_run", "couplet"}
+    made = steps(heart(("ventricular_tachycardia", 30, {"rate_bpm": 150.0})))
+    assert "ventricular_tachycardia" in conditions(made)
+
+
+def test_the_beat_that_is_awaited_never_raises_the_rate() -> None:
+    given = heart(("bigeminy", 60, {"variability": 0.0}))
+    shown = [step.heart_rate_bpm for at, step in steps(given) if at > 20 and step.heart_rate_bpm is not None]
+    assert max(shown) <= 81
 
 
 def test_atrial_fibrillation_is_found_with_its_onset_and_ends() -> None:
