@@ -5,9 +5,9 @@ definitions, from its first sample to its last; the last frame ends the session,
 heard, without padding. An alarm is kept if one of ours that answers for its type has its event in the last ten seconds
 (`ecg.challenge2015`). Each record runs twice, with its pulse signals and without them.
 
-How unlike the beats of a run may be was chosen on records of this set (`ecg.learned`): they are in no headline, and
-figures ending in `_in_sample` are theirs. With `cross_validate` the number is chosen anew without each fold
-(`ecg.rate_fit`), and each record is judged by one that has not seen it.
+How tolerantly each type of alarm is defined was chosen on records of this set (`ecg.learned`): they are in no headline,
+and figures ending in `_in_sample` are theirs. With `cross_validate` it is chosen anew without each fold
+(`ecg.challenge2015_fit`), and each record is judged by definitions that have not seen it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import challenge2015 as challenge
-from ecg import estimate, rate_fit
+from ecg import estimate
 from ecg.challenge2015 import Alarm, Counts
+from ecg.challenge2015_fit import CANDIDATES, SHIPPED, Definition, fit_all
 from ecg.condition import CONDITIONS
 from ecg.episodes import Span, spans
 from ecg.learned import LEARNED, has_seen
-from ecg.rate import RUN_SPREAD, spreading
+from ecg.rate import spreading
 from ecg.record import Record, read
 from stream.analyze import EPOCH_NS, Analyzed, analyze
 from stream.evaluate import run
@@ -83,8 +84,8 @@ def without_pulse(recording: Record) -> Record:
     return dataclasses.replace(recording, leads=leads, counts=np.ascontiguousarray(recording.counts[rows]))
 
 
-def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
-    """Run one record with and without its pulse signals, and decide on its alarm.
+def decide(path: Path, alarms: dict[str, Alarm], definition: Definition | None = None) -> Decision:
+    """Run one record with and without its pulse signals, and decide on its alarm by a definition, or the shipped one.
 
     The truth is the set's `ALARMS`, or the header's comments where that names no such record.
 
@@ -95,8 +96,9 @@ def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
     """
     recording = read(path, end_s=challenge.ALARM_S)
     alarm = alarms.get(path.name) or _from_comments(recording)
-    ours = _alarms(recording)
-    alone = _alarms(without_pulse(recording))
+    definition = definition or SHIPPED[alarm.kind]
+    ours = _alarms(recording, definition)
+    alone = _alarms(without_pulse(recording), definition)
     end_s = recording.duration_s
     event, ecg_only = (challenge.event(alarm.kind, each, end_s) for each in (ours, alone))
     late = tuple(span for span in ours if span.last_s >= end_s - challenge.LAST_S and _is_clinical(span))
@@ -104,31 +106,20 @@ def decide(path: Path, alarms: dict[str, Alarm]) -> Decision:
 
 
 def decide_by_each(path: Path, alarms: dict[str, Alarm]) -> list[Decision]:
-    """Decide on a record's alarm by each of `SPREADS`; where the least and the largest decide alike, so do all."""
-    by_ends = []
-    for spread in (rate_fit.SPREADS[0], rate_fit.SPREADS[-1]):
-        with spreading(spread):
-            by_ends.append(decide(path, alarms))
-    if msgspec.json.encode(by_ends[0]) == msgspec.json.encode(by_ends[1]):
-        return [by_ends[0]] * len(rate_fit.SPREADS)
-    made = by_ends[:1]
-    for spread in rate_fit.SPREADS[1:-1]:
-        with spreading(spread):
-            made.append(decide(path, alarms))
-    return [*made, by_ends[1]]
+    """Decide on a record's alarm by each candidate of its type."""
+    alarm = alarms.get(path.name) or _from_comments(read(path, end_s=challenge.ALARM_S))
+    return [decide(path, alarms, each) for each in CANDIDATES[alarm.kind]]
 
 
-def out_of_fold(found: Mapping[str, Sequence[Decision]]) -> tuple[list[list[str]], dict[str, float]]:
-    """Return the folds, and for each record the spread chosen without its fold, by what each of `SPREADS` decided.
+def out_of_fold(found: Mapping[str, Sequence[Decision]]) -> tuple[list[list[str]], list[dict[str, int]]]:
+    """Return the folds, and for each of them the candidates chosen without it, by what each candidate decided.
 
     There are none for less than two records.
     """
-    folds, chosen = divide(found) if len(found) > 1 else [], {}
+    folds, chosen = divide(found) if len(found) > 1 else [], []
     for fold in folds:
         others = [each for name, each in found.items() if name not in fold]
-        true = np.array([each[0].true for each in others], np.bool_)
-        kept = np.array([[decision.kept for decision in each] for each in others], np.bool_)
-        chosen |= dict.fromkeys(fold, rate_fit.fit(true, kept))
+        chosen.append(fit_all([(each[0].kind, each[0].true, [one.kept for one in each]) for each in others]))
     return folds, chosen
 
 
@@ -139,11 +130,11 @@ def evaluate(
     listed = data / "ALARMS"
     alarms = {alarm.record: alarm for alarm in challenge.read_alarms(listed.read_text())} if listed.exists() else {}
     names = sorted({*alarms, *(header.stem for header in data.glob("*.hea"))})
-    paths, folds, spreads = [data / name for name in names], [], {}
+    paths, folds, chosen = [data / name for name in names], [], []
     if cross_validate:
         found = run.over(paths, partial(decide_by_each, alarms=alarms))
-        folds, spreads = out_of_fold(found.results)
-        made = [each[rate_fit.SPREADS.index(spreads.get(name, RUN_SPREAD))] for name, each in found.results.items()]
+        folds, chosen = out_of_fold(found.results)
+        made = _judged(found.results, folds, chosen)
     else:
         found = run.over(paths, partial(decide, alarms=alarms))
         made = list(found.results.values())
@@ -153,11 +144,19 @@ def evaluate(
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         for each in costly[: worst or DRAWN]:
-            with spreading(spreads.get(each.record, RUN_SPREAD)):
-                _plot(data, each, plot)
-    report = _report(made, found.failed, costly[:worst], folds, spreads)
+            _plot(data, each, plot)
+    report = _report(made, found.failed, costly[:worst], folds, chosen)
     print(msgspec.json.encode(report).decode() if json else _text(report))
     return 0 if made else 2
+
+
+def _judged(
+    found: Mapping[str, Sequence[Decision]], folds: list[list[str]], chosen: list[dict[str, int]]
+) -> list[Decision]:
+    """Return of each record the decision by the candidate chosen without its fold; without folds by the shipped one."""
+    by_record = {name: choice for fold, choice in zip(folds, chosen, strict=True) for name in fold}
+    shipped = {kind: CANDIDATES[kind].index(definition) for kind, definition in SHIPPED.items()}
+    return [each[by_record.get(name, shipped)[each[0].kind]] for name, each in found.items()]
 
 
 def figures(made: Sequence[Decision], ending: str = "") -> tuple[_Values, _Intervals]:
@@ -213,12 +212,13 @@ def _from_comments(recording: Record) -> Alarm:
     return Alarm(recording.name, kinds[0], truths[0])
 
 
-def _analyzed(recording: Record) -> Analyzed:
-    return analyze(recording, {}, settings=challenge.SETTINGS)
+def _analyzed(recording: Record, definition: Definition) -> Analyzed:
+    with spreading(definition.spread):
+        return analyze(recording, {}, settings=definition.settings)
 
 
-def _alarms(recording: Record) -> list[Span]:
-    return spans(_analyzed(recording).alerts, EPOCH_NS, recording.duration_s)
+def _alarms(recording: Record, definition: Definition) -> list[Span]:
+    return spans(_analyzed(recording, definition).alerts, EPOCH_NS, recording.duration_s)
 
 
 def _is_clinical(span: Span) -> bool:
@@ -246,7 +246,7 @@ def _report(
     failed: dict[str, str],
     costly: Sequence[Decision],
     folds: list[list[str]],
-    spreads: Mapping[str, float],
+    chosen: list[dict[str, int]],
 ) -> dict[str, Any]:
     seen = [] if folds else [each for each in made if has_seen(LEARNED, f"cinc2015/{each.record}")]
     unseen = [each for each in made if each not in seen]
@@ -262,12 +262,18 @@ def _report(
         "true_alarms_withheld": _by_kind(each for each in made if each.true and not each.kept),
         "withheld_by_pulse": _by_kind(each for each in made if each.true and each.kept_ecg_only and not each.kept),
         "worst": [_line(each) for each in costly],
-        "folds": {"seed": estimate.SEED, "records": folds, "run_spread": [spreads[fold[0]] for fold in folds]}
+        "folds": {"seed": estimate.SEED, "records": folds, "definitions": [_words(choice) for choice in chosen]}
         if folds
         else None,
         "failed": failed,
         "notes": [*NOTES],
     }
+
+
+def _words(choice: Mapping[str, int]) -> dict[str, str]:
+    """Return what of the definitions that were chosen is not the challenge's own."""
+    said = {kind: CANDIDATES[kind][at].words() for kind, at in choice.items()}
+    return {kind: words for kind, words in said.items() if words}
 
 
 def _counts(made: Sequence[Decision]) -> dict[str, Counts]:
@@ -283,7 +289,7 @@ def _by_kind(decisions: Iterable[Decision]) -> dict[str, list[str]]:
 
 def _text(report: dict[str, Any]) -> str:
     lines = []
-    for title, ending in (("", ""), ("records that RUN_SPREAD was chosen on:", IN_SAMPLE)):
+    for title, ending in (("", ""), ("records that the definitions were chosen on:", IN_SAMPLE)):
         counted = report[f"counts{ending}"]
         if any(map(sum, counted.values())):
             lines += [title] if title else []
@@ -293,8 +299,9 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"true alarms withheld, {kind}: {len(names)} {' '.join(names)} ({len(by_pulse)} by the pulse)")
     lines += [_worst(each) for each in report["worst"]]
     if report["folds"]:
-        each = zip(report["folds"]["records"], report["folds"]["run_spread"], strict=True)
-        lines += [f"fold {k}, spread {spread:g}: {' '.join(fold)}" for k, (fold, spread) in enumerate(each, 1)]
+        each = zip(report["folds"]["records"], report["folds"]["definitions"], strict=True)
+        for k, (fold, said) in enumerate(each, 1):
+            lines.append(f"fold {k}: {'; '.join(f'{kind}: {words}' for kind, words in said.items())}: {' '.join(fold)}")
     lines += [f"{name}: not scored: {reason}" for name, reason in report["failed"].items()]
     return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
 
@@ -339,7 +346,7 @@ def _worst(line: dict[str, Any]) -> str:
 
 def _plot(data: Path, decision: Decision, out: Path) -> None:
     recording = read(data / decision.record, end_s=challenge.ALARM_S)
-    analyzed = _analyzed(recording)
+    analyzed = _analyzed(recording, SHIPPED[decision.kind])
     truth = "true" if decision.true else "false"
     bands = [Band(f"monitor: {decision.kind} ({truth})", ((decision.end_s - challenge.LAST_S, decision.end_s),))]
     bands += [Band(f"ours: {span.condition}", ((span.onset_s, span.last_s),)) for span in decision.ours]
