@@ -82,7 +82,7 @@ def standstill(at_s: float = 20.0, seconds: float = 40.0, first_bpm: float = 80.
 def mains(mv: float = 0.1, hz: float = 50.0, seconds: float = 30.0) -> Given:
     """Return mains of so many millivolts from peak to peak, upon a line at zero."""
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    return Given(_source((0.5 * mv * np.sin(2 * np.pi * hz * t)).astype(np.float32)))
+    return Given(_source((0.5 * mv * np.cos(2 * np.pi * hz * t)).astype(np.float32)))
 
 
 def lead_off(at_s: float = 20.0, seconds: float = 40.0) -> Given:
