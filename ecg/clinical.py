@@ -37,6 +37,7 @@ RANGES: dict[str, Range] = {
     "r_on_t_ms": Range(40, 200, "ms", "a ventricular beat this near to a T wave's peak is R on T"),
     "multiform_beats": Range(5, 20, "beats", "ventricular beats of two shapes among so many beats are multiform"),
     "pause_s": Range(1.0, 5.0, "s", "an RR interval longer than this is a pause"),
+    "af_s": Range(0.0, 300.0, "s", "atrial fibrillation that lasts for this long alarms"),
     "missed_beat_ratio": Range(1.5, 2.5, "x", "an RR interval over this many times the mean one is a missed beat"),
     "svt_beats": Range(3, 30, "beats", "a run of this many beats from above the ventricles can be a tachycardia"),
     "svt_rate_bpm": Range(120, 250, "bpm", "the rate above which such a run is a supraventricular tachycardia"),
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     r_on_t_ms: float = 100.0
     multiform_beats: int = 15
     pause_s: float = 3.0
+    af_s: float = 30.0
     missed_beat_ratio: float = 1.8
     svt_beats: int = 5
     svt_rate_bpm: float = 180.0

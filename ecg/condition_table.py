@@ -83,8 +83,8 @@ ALL: tuple[Condition, ...] = (
               "an RR interval, or the time since the last beat, longer than {pause_s}",
               "Mindray ePM", hold_s=10.0, inhibit_s=60.0),
     Condition("atrial_fibrillation", "medium", "MDC 199736", "** AFIB, rate {value:.0f} bpm",
-              "irregular intervals of beats that are not ventricular, with an onset and an end (Petrenas 2015, "
-              "doi:10.1016/j.compbiomed.2015.01.019)",
+              "irregular intervals of beats that are not ventricular for {af_s}, counted from the onset that is named; "
+              "`ecg.atrial`",
               "Philips ST/AR", hold_s=30.0),
     Condition("irregular_rhythm", "medium", "MDC 199726", "** IRREGULAR RHYTHM",
               "intervals between beats that are not ventricular spread by over {irregular_spread}, without atrial "

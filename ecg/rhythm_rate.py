@@ -24,8 +24,8 @@ def pause(now: Now) -> Finding | None:
 
 def atrial_fibrillation(now: Now) -> Finding | None:
     """Find irregular intervals of beats that are not ventricular (`ecg.atrial`)."""
-    since = now.state.atrial.since
-    if since < 0 or now.rate_bpm is None or not now.intervals:
+    since, least_s = now.state.atrial.since, now.settings.af_s
+    if since < 0 or now.state.end - since < least_s * ANALYSIS_HZ or now.rate_bpm is None or not now.intervals:
         return None
     state = now.state.atrial
     trace = f"{100 * state.irregularity:.0f} % of intervals irregular at a mean of {state.mean_s:.2f} s"

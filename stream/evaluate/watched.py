@@ -51,6 +51,8 @@ BRADY_BEATS, TACHY_BEATS = 4, 12
 
 CALLED = ("ventricular_fibrillation", "ventricular_tachycardia")
 ALSO = ("extreme_tachycardia",)
+LEAST_AF_S = 30.0
+"""Episodes of atrial fibrillation shorter than this, and flutter, count neither for nor against."""
 EPISODES = {"af": "atrial_fibrillation", "vt": "ventricular_tachycardia", "vf": "ventricular_fibrillation"}
 FALSE = (*LETHAL, "atrial_fibrillation")
 """Conditions whose false alarms are counted."""
@@ -130,8 +132,10 @@ def _overlap(kind: str, rhythms: dict[str, Stretches], alarms: list[Span], end_s
     """Compare episodes; what is marked as ectopy of a high grade may be a tachycardia or not, and is left out."""
     ours = _stretches(alarms, EPISODES[kind])
     if kind != "af":
-        ours = common(ours, outside(rhythms["ectopy"], 0.0, end_s))
-    return compare(rhythms[kind], ours)
+        return compare(rhythms[kind], common(ours, outside(rhythms["ectopy"], 0.0, end_s)))
+    short = rhythms["af"][:, 1] - rhythms["af"][:, 0] < LEAST_AF_S
+    scored = outside(union(rhythms["afl"], rhythms["af"][short]), 0.0, end_s)
+    return compare(rhythms["af"][~short], common(ours, scored))
 
 
 def _stretches(alarms: list[Span], *conditions: str) -> Stretches:

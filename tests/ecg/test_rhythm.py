@@ -246,6 +246,15 @@ def test_atrial_fibrillation_is_found_with_its_onset_and_ends() -> None:
     assert not conditions(made) & LETHAL
 
 
+def test_atrial_fibrillation_alarms_once_it_has_lasted_from_its_onset_for_as_long_as_the_ward_has_set() -> None:
+    given = heart(("sinus", 60, {}), ("atrial_fibrillation", 120, {}))
+    patient, quick = (steps(given, Settings(af_s=seconds)) for seconds in (90.0, 0.0))
+    at_s = first_s(patient, "atrial_fibrillation")
+    finding = next(f for at, s in patient if at == at_s for f in s.findings if f.condition == "atrial_fibrillation")
+    assert at_s - finding.onset_ns / 1e9 == pytest.approx(90.0, abs=0.4)
+    assert first_s(quick, "atrial_fibrillation") < at_s - 30.0
+
+
 def test_bigeminy_is_not_taken_for_atrial_fibrillation() -> None:
     assert "atrial_fibrillation" not in conditions(steps(heart(("bigeminy", 180, {}))))
 

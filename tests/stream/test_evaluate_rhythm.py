@@ -161,6 +161,14 @@ def test_atrial_flutter_makes_no_alarm_of_fibrillation_false() -> None:
     assert made.false["atrial_fibrillation"] == []
 
 
+def test_episodes_of_fibrillation_under_30_s_and_flutter_count_neither_for_nor_against() -> None:
+    marked = rhythms((0, "(N"), (20, "(AFIB"), (45, "(N"), (60, "(AFL"), (100, "(N"), (120, "(AFIB"), (180, "(N"))
+    alarms = [span("atrial_fibrillation", 20, 45), span("atrial_fibrillation", 60, 110)]
+    found = count(record(200), marked, [*alarms, span("atrial_fibrillation", 130, 180)], "mitdb").overlaps["af"]
+    assert (found.episodes, found.found) == (1, 1)
+    assert (found.reference_s, found.common_s, found.test_s) == (60.0, 50.0, 60.0)
+
+
 # the figures
 
 
