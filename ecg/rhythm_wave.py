@@ -23,15 +23,15 @@ SMOOTHED, LEAST_ODDS = 3, -4.0
 WAVE_LEAD_S = 1.0
 """Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: half of what a
 sudden onset needs to tip the judgement, so that what tips it for a moment is no alarm."""
-WAVE_BEGINS, WAVE_STAYS = 0.8, -0.2
+WAVE_BEGINS, WAVE_STAYS = 0.4, -0.4
 """A wave counts while the mean of its log-odds is above the first, and above the second once it alarms. The first is
 higher than the 0 from which a judgement is fibrillatory: that holds back who would call it noise, this alarms."""
 WAVE_GAP_S = 2.0
 """Evidence of a wave is forgotten when this long no judgement found one."""
 ORGANISED, REGULAR_BPM = 0.85, (100.0, 240.0)
 """A wave at least this regular, at a rate between these, is a tachycardia; any other is fibrillation or flutter."""
-NAMING, RENAMING = 0.2, 0.02
-"""What a judgement counts in the name of a wave, and what once it was called fibrillation: 14 s of a regular wave make
+NAMING, RENAMING = 0.2, 0.01
+"""What a judgement counts in the name of a wave, and what once it was called fibrillation: 28 s of a regular wave make
 a tachycardia of it, so that the alarm does not change its name from moment to moment."""
 SLOW_BPM = 150.0
 """Beats slower than this can deny fibrillation: it is the rate from which a tachycardia is to be shocked

@@ -101,8 +101,8 @@ def test_slow_beats_of_one_shape_deny_a_wave_though_they_are_unlike_the_normal_o
 
 def test_fibrillation_becomes_a_tachycardia_slowly_and_the_other_way_at_once() -> None:
     state = watched(State(end=20 * HZ), *[3.0] * 15)
-    assert watched(state, *[3.0] * 25, rate_hz=3.0).organised < 0.5
-    assert watched(state, *[3.0] * 25, rate_hz=3.0).organised > 0.5
+    assert watched(state, *[3.0] * 60, rate_hz=3.0).organised < 0.5
+    assert watched(state, *[3.0] * 20, rate_hz=3.0).organised > 0.5
     assert watched(state, *[3.0] * 5).organised < 0.5
 
 
