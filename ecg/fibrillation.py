@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ecg.rows import Rows, Spans
-from ecg.wave import DENIED, FEATURES, FLOOR, SAMPLES, extent, in_force, log_odds, period
+from ecg.wave import DENIED, FEATURES, FLOOR, SAMPLES, WAVE_HZ, extent, in_force, log_odds, period
 
 GRID = 100
 """Samples between two judgements (0.4 s); a judgement stands at each multiple of it."""
@@ -184,7 +184,7 @@ def _feed(  # pyright: ignore
     rows, x, leads, count, seen, n_leads, held, first, missing, recent, found, made, weights
 ):
     """Take each bed's samples up to the next point of the grid, judge there, and go on."""
-    window = np.empty(SAMPLES)
+    window, seconds = np.empty(SAMPLES), np.empty((SAMPLES // WAVE_HZ, 3))
     features = np.empty(len(FEATURES))
     for i in range(rows.shape[0]):
         row = rows[i]
@@ -201,26 +201,25 @@ def _feed(  # pyright: ignore
                 judgement = found[i, made[i]]
                 judgement.end = seen[row]
                 judgement.usable, judgement.flat = _present(missing[row], recent[row], n_leads[row], seen[row])
-                _judge(judgement, missing[row], recent[row], window, features, weights)
+                _judge(judgement, missing[row], recent[row], window, seconds, features, weights)
                 made[i] += 1
 
 
 @njit(cache=True)
-def _judge(judgement, missing, recent, window, features, weights):  # pyright: ignore
+def _judge(judgement, missing, recent, window, seconds, features, weights):  # pyright: ignore
     """Let the usable leads vote, and describe the wave of the one that is surest."""
     total, voters, balance, surest, most = 0.0, 0, 0, -1, FLOOR
     for k in range(MAX_LEADS):
         if not (judgement.usable >> k) & 1 or 2 * missing[k].sum() > WINDOW:
             continue
         _unroll(recent[k], judgement.end, window)
-        centre, low, high, least = extent(window)
+        centre, low, high, least = extent(window, seconds)
         judgement.size_mv = max(judgement.size_mv, np.float32(high - low))
         if high - low < _LEAST_MV:
             continue
         odds = _STILL
         if least >= 0.5 * _LEAST_MV:
-            window -= centre
-            odds = log_odds(window, low - centre, high - low, features, weights)
+            odds = log_odds(window, seconds, centre, low, high - low, features, weights)
             odds = min(max(odds, FLOOR), -FLOOR)
         total += odds
         voters += 1

@@ -95,46 +95,61 @@ def weigh(window_mv: NDArray[np.float32]) -> Weighed:
     if window_mv.shape != (SAMPLES,) or not np.isfinite(window_mv).all():
         raise ValueError(f"window_mv must be {SAMPLES} finite samples, got shape {window_mv.shape}")
     window, features = window_mv.astype(np.float64), np.zeros(len(FEATURES))
-    centre, low, high, _ = extent(window)
-    size = max(high - low, 1e-3)
-    score = log_odds(window - centre, low - centre, size, features, in_force())
+    seconds = np.empty((SAMPLES // WAVE_HZ, 3))
+    centre, low, high, _ = extent(window, seconds)
+    score = log_odds(window, seconds, centre, low, max(high - low, 1e-3), features, in_force())
     return Weighed(features, float(score))
 
 
 def describe(window_mv: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return all features of a window of 500 samples at 125 Hz, nothing missing: what weights are fitted to."""
     features = np.zeros(len(FEATURES))
-    centre, low, high, _ = extent(window_mv)
+    seconds = np.empty((SAMPLES // WAVE_HZ, 3))
+    centre, low, high, _ = extent(window_mv, seconds)
     none = np.zeros(len(FEATURES) + 1)
-    log_odds(window_mv - centre, low - centre, max(high - low, 1e-3), features, none)
+    log_odds(window_mv, seconds, centre, low, max(high - low, 1e-3), features, none)
     return features
 
 
 @njit(cache=True)
-def extent(window):  # pyright: ignore
-    """Return a window's mean, least and largest value, and the range of its stillest second."""
+def extent(window, seconds):  # pyright: ignore
+    """Fill least value, largest value and sum of each second; return a window's mean, extremes and stillest range."""
     total, lowest, highest, least = 0.0, np.inf, -np.inf, np.inf
     for second in range(SAMPLES // WAVE_HZ):
-        low, high = np.inf, -np.inf
-        for k in range(second * WAVE_HZ, (second + 1) * WAVE_HZ):
-            value = window[k]
-            total += value
-            if value < low:
-                low = value
-            if value > high:
-                high = value
+        low, high, own = _range(window[second * WAVE_HZ : (second + 1) * WAVE_HZ])
+        seconds[second, 0], seconds[second, 1], seconds[second, 2] = low, high, own
+        total += own
         lowest, highest, least = min(lowest, low), max(highest, high), min(least, high - low)
     return total / SAMPLES, lowest, highest, least
 
 
 @njit(cache=True)
-def log_odds(window, low, size, features, weights):  # pyright: ignore
-    """Return the log-odds of a centred window and fill its features, in the order of `FEATURES`.
+def _range(x):  # pyright: ignore
+    """Return the least and largest of at least four values, and their sum: four lanes, so that none waits."""
+    l0, l1, l2, l3 = x[0], x[1], x[2], x[3]
+    h0, h1, h2, h3 = l0, l1, l2, l3
+    t0, t1, t2, t3 = l0, l1, l2, l3
+    whole = x.shape[0] // 4 * 4
+    for k in range(4, whole, 4):
+        a, b, c, d = x[k], x[k + 1], x[k + 2], x[k + 3]
+        l0, l1, l2, l3 = (a if a < l0 else l0), (b if b < l1 else l1), (c if c < l2 else l2), (d if d < l3 else l3)
+        h0, h1, h2, h3 = (a if a > h0 else h0), (b if b > h1 else h1), (c if c > h2 else h2), (d if d > h3 else h3)
+        t0, t1, t2, t3 = t0 + a, t1 + b, t2 + c, t3 + d
+    low, high, total = min(min(l0, l1), min(l2, l3)), max(max(h0, h1), max(h2, h3)), (t0 + t1) + (t2 + t3)
+    for k in range(whole, x.shape[0]):
+        low, high, total = min(low, x[k]), max(high, x[k]), total + x[k]
+    return low, high, total
 
-    The spectrum is left out where no spectrum could keep the lead from denying a wave; its features then are the
-    largest ones, and the log-odds an upper bound.
+
+@njit(cache=True)
+def log_odds(window, seconds, centre, low, size, features, weights):  # pyright: ignore
+    """Return the log-odds of a window and fill its features, in the order of `FEATURES`.
+
+    `seconds` and `centre` are what `extent` said, `low` and `size` the least value and the range. The spectrum is left
+    out where no spectrum could keep the lead from denying a wave; its features then are the largest ones, and the
+    log-odds an upper bound.
     """
-    features[0], features[4], features[6] = _seconds(window, size)
+    features[0], features[4], features[6] = _seconds(window, seconds, centre, size)
     features[1], features[5] = 1.0, _TOP_PEAK
     features[2] = _still(window)
     features[3] = _space(window, low, size)
@@ -142,7 +157,7 @@ def log_odds(window, low, size, features, weights):  # pyright: ignore
     total = _sum(features, weights)
     if total < DENIED:
         return total
-    features[1], features[5] = _spectrum(window)
+    features[1], features[5] = _spectrum(window, centre)
     return _sum(features, weights)
 
 
@@ -156,22 +171,15 @@ def _sum(features, weights):  # pyright: ignore
 
 
 @njit(cache=True)
-def _seconds(window, size):  # pyright: ignore
+def _seconds(window, seconds, centre, size):  # pyright: ignore
     """Return the share of samples above a fifth of their second's peak, evenness of the seconds, and their drift."""
     above = 0
     least, most, lowest, highest = np.inf, 0.0, np.inf, -np.inf
-    for start in range(0, SAMPLES, WAVE_HZ):
-        low, high, total = np.inf, -np.inf, 0.0
-        for k in range(start, start + WAVE_HZ):
-            value = window[k]
-            total += value
-            if value < low:
-                low = value
-            if value > high:
-                high = value
-        threshold = 0.2 * max(-low, high)
-        for k in range(start, start + WAVE_HZ):
-            above += abs(window[k]) > threshold
+    for second in range(SAMPLES // WAVE_HZ):
+        low, high, total = seconds[second, 0], seconds[second, 1], seconds[second, 2]
+        threshold = 0.2 * max(centre - low, high - centre)
+        for k in range(second * WAVE_HZ, (second + 1) * WAVE_HZ):
+            above += abs(window[k] - centre) > threshold
         least, most = min(least, high - low), max(most, high - low)
         lowest, highest = min(lowest, total), max(highest, total)
     return above / SAMPLES, least / most if most > 0 else 0.0, (highest - lowest) / WAVE_HZ / size
@@ -180,13 +188,13 @@ def _seconds(window, size):  # pyright: ignore
 @njit(cache=True)
 def _still(window):  # pyright: ignore
     """Return the share of samples whose slope is under a tenth of the steepest (mean of the two steepest seconds)."""
+    slope = np.empty(SAMPLES)
+    slope[0] = slope[1] = 0.0
+    for k in range(2, SAMPLES):
+        slope[k] = abs(window[k] - window[k - 2])
     first, second = 0.0, 0.0
     for start in range(0, SAMPLES, WAVE_HZ):
-        steepest = 0.0
-        for k in range(max(2, start), start + WAVE_HZ):
-            slope = abs(window[k] - window[k - 2])
-            if slope > steepest:
-                steepest = slope
+        _, steepest, _ = _range(slope[start : start + WAVE_HZ])
         if steepest > first:
             first, second = steepest, first
         elif steepest > second:
@@ -194,30 +202,33 @@ def _still(window):  # pyright: ignore
     threshold = 0.05 * (first + second)
     still = 0
     for k in range(2, SAMPLES):
-        still += abs(window[k] - window[k - 2]) < threshold
+        still += slope[k] < threshold
     return still / (SAMPLES - 2)
 
 
 @njit(cache=True)
 def _space(window, low, size):  # pyright: ignore
-    """Return how many boxes of the phase space (delay 0.5 s, 40 x 40) are visited, a point tried."""
-    seen = np.zeros((_CELLS, _CELLS), np.uint8)
-    visited, tried = 0, 0
+    """Return how many boxes of the phase space (delay 0.5 s, 40 x 40) are visited, a point tried; a bit a box."""
+    seen = np.zeros(_CELLS, np.uint64)
     scale = (_CELLS - 1e-3) / size
     for k in range(0, SAMPLES - _LAG, 2):
         a, b = int((window[k] - low) * scale), int((window[k + _LAG] - low) * scale)
-        visited += 1 - seen[a, b]
-        seen[a, b] = 1
-        tried += 1
-    return visited / tried
+        seen[a] |= np.uint64(1) << np.uint64(b)
+    visited = 0
+    for row in seen:
+        left = row
+        while left:
+            left &= left - np.uint64(1)
+            visited += 1
+    return visited / ((SAMPLES - _LAG + 1) // 2)
 
 
 @njit(cache=True)
-def _spectrum(window):  # pyright: ignore
+def _spectrum(window, centre):  # pyright: ignore
     """Return the share of power from 2.2 to 8 Hz in that of 0.5 to 30 Hz, and the log of the peak's frequency in Hz."""
     z = np.zeros(_BINS, np.complex128)
     for k in range(SAMPLES // 2):
-        z[_SWAP[k]] = 0.5 * (window[2 * k] + window[2 * k + 1]) * _HANN[k]
+        z[_SWAP[k]] = (0.5 * (window[2 * k] + window[2 * k + 1]) - centre) * _HANN[k]
     span = 1
     while span < _BINS:
         for start in range(0, _BINS, 2 * span):
