@@ -107,7 +107,8 @@ and what a restless second is (`ecg.quality.RESTLESS`)."""
 APART: dict[str, dict[str, tuple[str, ...]]] = {
     "quality": {"cinc2011": tuple(_CINC2011.split())},
 }
-"""The same of parts that change no alarm: the forest that calls recordings acceptable (`ecg.quality_forest`)."""
+"""The same of parts that change no alarm: the forest that calls recordings acceptable (`ecg.quality_forest`). Which
+strips the forests of `ecg.strip_class` were grown on, their own file says."""
 
 
 _ALL = {**LEARNED, **APART}

@@ -59,6 +59,17 @@ def train_atrial(
     train(data, out)
 
 
+@app.command("strips")
+def train_strips(
+    data: Sets,
+    out: Annotated[Path, typer.Option("--out", help="Where the forests go (safetensors).")],
+) -> None:
+    """Grow the forests that name short strips of one lead: normal rhythm, atrial fibrillation, another, noise."""
+    from stream.evaluate.strips import train
+
+    train(data, out)
+
+
 @app.command("quality")
 def train_quality(
     data: Sets,

@@ -17,7 +17,7 @@
 * **False alarms** a bed a day by condition, on `mitdb` and `vfdb`: alarms more than 5 s from any event of their
   condition, over all hours without one; extreme rates on `mitdb` alone, which has beats.
 * `ltafdb`: atrial fibrillation by duration, the rule given the annotated beats (`stream.evaluate.atrial`).
-* `cinc2017`: four classes by rules on what the pipeline says.
+* `cinc2017`: four classes of short strips by forests (`ecg.strip_class`), on what the front end says.
 
 Parts of the pipeline were learned from some of these records (`ecg.learned`): headlines leave the patients out that a
 part which can change the figure has seen, and figures ending in `_in_sample` are theirs. With `cross_validate` all of
@@ -40,7 +40,7 @@ from ecg.learned import LEARNED, has_seen
 from ecg.record import annotations, read
 from ecg.segments import ventricular
 from stream.analyze import EPOCH_NS, analyze
-from stream.evaluate import atrial, run
+from stream.evaluate import atrial, run, strips
 from stream.evaluate.refit import Anew, judging, rhythm_out_of_fold
 from stream.evaluate.rhythm_figures import Found, report, text
 from stream.evaluate.strip import Band, draw
@@ -56,7 +56,7 @@ def evaluate(
     """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored."""
     refitted = rhythm_out_of_fold(data, SETS) if cross_validate else None
     anew = refitted.anew if refitted else {}
-    found = _run(data, anew)
+    found = _run(data, anew, cross_validate=cross_validate)
     costly = sorted((each for each in found.watched if each.cost), key=lambda each: -each.cost)
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in _lines(found)))
@@ -69,7 +69,7 @@ def evaluate(
     return 0 if found.watched or found.ltafdb or found.cinc2017 else 2
 
 
-def _run(data: Path, anew: Mapping[str, Anew]) -> Found:
+def _run(data: Path, anew: Mapping[str, Anew], *, cross_validate: bool) -> Found:
     """Run whatever sets the folder has."""
     found = Found([], {}, {}, {}, [])
     for record_set in SETS:
@@ -87,19 +87,11 @@ def _run(data: Path, anew: Mapping[str, Anew]) -> Found:
         found.failed.update({f"ltafdb/{name}": reason for name, reason in outcome.failed.items()})
     else:
         found.absent.append("ltafdb")
-    _run_cinc2017(data / "cinc2017", found)
-    return found
-
-
-def _run_cinc2017(folder: Path, found: Found) -> None:
-    listed = folder / "REFERENCE.csv"
-    truth = atrial.read_reference(listed.read_text()) if listed.is_file() else {}
-    if not truth:
+    if strips.reference(data / "cinc2017"):
+        found.cinc2017.update(strips.decide(data / "cinc2017", found.failed, cross_validate=cross_validate))
+    else:
         found.absent.append("cinc2017")
-        return
-    outcome = run.over([folder / name for name in sorted(truth)], atrial.strip)
-    found.cinc2017.update({name: (truth[name], decided) for name, decided in outcome.results.items()})
-    found.failed.update({f"cinc2017/{name}": reason for name, reason in outcome.failed.items()})
+    return found
 
 
 def _lines(found: Found) -> list[dict[str, Any]]:
@@ -114,8 +106,8 @@ def _lines(found: Found) -> list[dict[str, Any]]:
         lines.append({name: value for name, value in line.items() if name != "record_set"})
     lines += [{"set": "ltafdb", "record": name, **s._asdict()} for name, s in found.ltafdb.items()]
     lines += [
-        {"set": "cinc2017", "record": name, "true": truth, "decided": decided}
-        for name, (truth, decided) in found.cinc2017.items()
+        {"set": "cinc2017", "record": name, "true": each.truth, "decided": each.decided}
+        for name, each in found.cinc2017.items()
     ]
     return lines
 

@@ -13,14 +13,14 @@ from ecg import estimate
 from ecg.condition import LETHAL
 from ecg.learned import LEARNED, has_seen
 from ecg.segments import JUDGED
-from stream.evaluate import atrial
+from stream.evaluate import atrial, strips
 from stream.evaluate.figures import Figures
 from stream.evaluate.refit import Refitted
 from stream.evaluate.watched import EPISODES, FALSE, SHOCKED, Watched
 from stream.records import missing
 
 DAY_S = 86_400.0
-VENTRICULAR, ATRIAL = ("wave", "beats", "run"), ("wave", "beats", "atrial")
+VENTRICULAR, ATRIAL = ("wave", "beats", "run", "artefact"), ("wave", "beats", "atrial", "artefact")
 """Learned parts (`ecg.learned`) that can change the figures of ventricular rhythms and rates, and those of AF."""
 
 
@@ -29,7 +29,7 @@ class Found(NamedTuple):
 
     watched: list[Watched]
     ltafdb: dict[str, atrial.Seconds]
-    cinc2017: dict[str, tuple[atrial.Class, atrial.Class]]
+    cinc2017: dict[str, strips.Decided]
     failed: dict[str, str]
     absent: list[str]
 
@@ -187,7 +187,7 @@ def _is_in_sample(each: Watched, anew: Sequence[str]) -> bool:
 
 
 def _add_atrial(found: Found, into: Figures, anew: Sequence[str]) -> None:
-    """Add the figures of `ltafdb`, and of `cinc2017`, of which no learned part has seen a record."""
+    """Add the figures of `ltafdb` and of `cinc2017`."""
     fixed = [part for part in ("atrial",) if part not in anew]
     seen = {name: s for name, s in found.ltafdb.items() if has_seen(fixed, f"ltafdb/{name}")}
     unseen = {name: s for name, s in found.ltafdb.items() if name not in seen}
@@ -198,11 +198,15 @@ def _add_atrial(found: Found, into: Figures, anew: Sequence[str]) -> None:
         into.add(f"ltafdb_af_sp{suffix}", rows, estimate.share)
         rows = {name: (s.both, s.test) for name, s in seconds.items()}
         into.add(f"ltafdb_af_ppv{suffix}", rows, estimate.share)
-    rows = dict(zip(found.cinc2017, atrial.confusion(list(found.cinc2017.values())).tolist(), strict=True))
-    into.add("cinc2017_rules_f1_mean", rows, atrial.f1_mean)
-    classes: dict[str, atrial.Class] = {"normal": "N", "af": "A", "other": "O"}
-    for name, symbol in classes.items():
-        into.add(f"cinc2017_rules_f1_{name}", rows, partial(atrial.f1, name=symbol))
+    for suffix in ("", "_in_sample"):
+        chosen = {name: each for name, each in found.cinc2017.items() if each.seen == bool(suffix)}
+        if suffix and not chosen:
+            continue
+        pairs = [(each.truth, each.decided) for each in chosen.values()]
+        rows = dict(zip(chosen, strips.confusion(pairs).tolist(), strict=True))
+        into.add(f"cinc2017_rules_f1_mean{suffix}", rows, strips.f1_mean)
+        for name, symbol in strips.NAMED.items():
+            into.add(f"cinc2017_rules_f1_{name}{suffix}", rows, partial(strips.f1, name=symbol))
 
 
 def _tally(found: Sequence[Watched]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import numpy as np
 import pytest
 
+from ecg import strip_fit
 from ecg.atrial_weights import shipped
 from ecg.episodes import Overlap, Span
 from ecg.record import Annotations, Record, RecordLead, write_annotations, write_signals
@@ -293,7 +293,7 @@ def test_parts_that_are_not_fitted_anew_keep_their_patients_apart() -> None:
 
 def test_atrial_fibrillation_is_in_sample_where_its_rule_was_chosen_and_ventricular_rhythms_are_not() -> None:
     each = watched("mitdb/100", "mitdb", overlaps={k: Overlap(1, 1, 1, 1, 9.0, 9.0, 9.0) for k in ("af", "vt", "vf")})
-    figures = report(Found([each], {}, {}, {}, []), [])["figures"]
+    figures = report(Found([each], {}, {}, {}, []), [], anew("artefact"))["figures"]
     assert (figures["af_duration_se"], figures["af_duration_se_in_sample"]) == (None, 100.0)
     assert figures["vt_duration_se"] == 100.0
     assert "vt_duration_se_in_sample" not in figures
@@ -310,7 +310,7 @@ def test_202_is_its_patient() -> None:
     assert count(record(20, name="202"), beats(60, 20), [], "mitdb").patient == "mitdb/201"
 
 
-# atrial fibrillation from intervals, and short strips
+# atrial fibrillation from intervals
 
 
 def intervals(*parts: tuple[str, int, float]) -> tuple[Annotations, float]:
@@ -343,36 +343,6 @@ def test_gaps_and_atrial_flutter_are_not_scored() -> None:
 
 def test_a_record_without_beats_has_no_seconds() -> None:
     assert atrial.from_beats(marks(), RATE_HZ) == atrial.Seconds(0.0, 0.0, 0.0, 0.0)
-
-
-def strip(names: list[str], labels: str = "N" * 30, bpm: float | None = 70.0) -> str:
-    vitals = [SimpleNamespace(rhythm=name, heart_rate_bpm=bpm) for name in ["starting"] * 6 + names]
-    return atrial.classify(SimpleNamespace(vitals=vitals, beat_labels=labels))  # pyright: ignore
-
-
-def test_each_rule_names_its_class() -> None:
-    assert strip(["regular"] * 20) == "N"
-    assert strip(["regular"] * 20, bpm=None) == "~"
-    assert strip(["regular"] * 19 + ["atrial fibrillation"]) == "A"
-    assert strip(["irregular"] * 11 + ["regular"] * 9) == "A"
-    assert strip(["irregular"] * 10 + ["regular"] * 10) == "N"
-    assert strip(["irregular"] * 20, labels="NNVNNV") == "O"
-    assert strip(["regular"] * 20, labels="NNS") == "N"
-    assert strip(["regular"] * 20, bpm=49.0) == strip(["regular"] * 20, bpm=101.0) == "O"
-
-
-def test_the_score_of_strips_leaves_noise_out_of_its_mean() -> None:
-    pairs: list[tuple[atrial.Class, atrial.Class]] = [("N", "N"), ("N", "A"), ("A", "A"), ("O", "O"), ("~", "N")]
-    sums = atrial.confusion(pairs).sum(axis=0)[None]
-    assert [float(atrial.f1(sums, name)[0]) for name in ("N", "A", "O", "~")] == pytest.approx([0.5, 2 / 3, 1.0, 0.0])
-    assert float(atrial.f1_mean(sums)[0]) == pytest.approx((0.5 + 2 / 3 + 1) / 3)
-    assert np.isnan(atrial.f1(np.zeros((1, 16)), "A"))
-
-
-def test_the_list_of_classes_is_read_and_another_class_refused() -> None:
-    assert atrial.read_reference("A1,N\nA2,~\n") == {"A1": "N", "A2": "~"}
-    with pytest.raises(ValueError, match="one of N, A, O, ~"):
-        atrial.read_reference("A1,X\n")
 
 
 # the command
@@ -414,7 +384,11 @@ def test_a_command_for_a_missing_set_is_named_and_status_is_2_if_nothing_could_b
 
 def test_another_process_can_do_the_work() -> None:
     given = {"vfdb/1": Anew()}
-    for work in (partial(watch, record_set="vfdb", anew=given), partial(atrial.intervals, anew=given), atrial.strip):
+    for work in (
+        partial(watch, record_set="vfdb", anew=given),
+        partial(atrial.intervals, anew=given),
+        strip_fit.collect,
+    ):
         assert pickle.loads(pickle.dumps(work))
     made = watched(delays=[Delay(1.0, 2.0, 3.0, True)], segments=segments("other", 1, 0), also=[False])
     assert pickle.loads(pickle.dumps(made)) == made
