@@ -50,7 +50,7 @@ CANDIDATES: dict[str, tuple[Definition, ...]] = {
     "tachycardia": tuple(_with(extreme_above_high_bpm=bpm) for bpm in (20.0, 15.0, 10.0)),
     "ventricular_flutter_fib": (Definition(),),
     "ventricular_tachycardia": tuple(
-        _with(spread, vt_beats=beats) for beats in (5, 4) for spread in (1.0, 0.8, 0.7, 0.6, 0.5)
+        _with(spread, vt_beats=beats) for beats, spread in ((5, 1.4), (5, 1.2), (4, 1.2), (4, 1.0), (3, 0.8), (3, 0.6))
     ),
 }
 """The definitions that are tried, by type, the challenge's own first."""
@@ -58,7 +58,7 @@ SHIPPED: dict[str, Definition] = {
     **{kind: tried[0] for kind, tried in CANDIDATES.items()},
     "asystole": _with(asystole_s=3.0),
     "bradycardia": _with(extreme_below_low_bpm=5.0),
-    "ventricular_tachycardia": _with(0.6, vt_beats=4),
+    "ventricular_tachycardia": _with(0.8, vt_beats=3),
 }
 """Those that were best on all listed alarms."""
 

@@ -10,10 +10,12 @@ from ecg.rhythm_state import Beat
 
 RUN_BRIDGES = 4
 """Ventricular beats in a run for each beat of no class between two of them that it takes in, if unlike the normal."""
-RUN_SPREAD = 1.0
-"""Interval, size and width of a run's last beats may spread this much (sum of the coefficients of variation): what
-varies more is artefact, or a wave that `ecg.fibrillation` judges. Chosen by the challenge's score on the records of
-`cinc2015` that `ecg.learned` lists (1 of 39 true runs there varies more, 15 of 25 false ones)."""
+FURTHER_SHAPE = 0.3
+"""What each further shape among a run's beats adds to their spread: noise has as many shapes as beats."""
+RUN_SPREAD = 1.4
+"""Interval, size, width and shape of a run's last beats may spread this much (`spread`): what varies more is artefact,
+or a wave that `ecg.fibrillation` judges. Chosen by the challenge's score, for runs of five, on the records of
+`cinc2015` that `ecg.learned` lists."""
 
 _in_force = [RUN_SPREAD]
 
@@ -46,9 +48,10 @@ def run(beats: Sequence[Beat], least: int) -> list[Beat]:
 
 
 def spread(run: Sequence[Beat]) -> float:
-    """Return how much the beats of a run vary in interval, size and width."""
+    """Return how much the beats of a run vary in interval, size, width and shape; the newest beat comes first."""
     parts = ([beat.rr for beat in run[:-1]], [beat.amplitude_mv for beat in run], [beat.width_ms for beat in run])
-    return sum(variation(part) for part in parts)
+    shapes = {beat.shape for beat in run if beat.shape >= 0}
+    return sum(variation(part) for part in parts) + FURTHER_SHAPE * max(0, len(shapes) - 1)
 
 
 def variation(values: Sequence[float]) -> float:

@@ -26,7 +26,7 @@ from ecg import challenge2015 as challenge
 from ecg import estimate
 from ecg.challenge2015 import Alarm, Counts
 from ecg.challenge2015_fit import CANDIDATES, SHIPPED, Definition, fit_all
-from ecg.condition import CONDITIONS
+from ecg.condition import CONDITIONS, LETHAL
 from ecg.episodes import Span, spans
 from ecg.learned import LEARNED, has_seen
 from ecg.rate import spreading
@@ -97,8 +97,13 @@ def decide(path: Path, alarms: dict[str, Alarm], definition: Definition | None =
     recording = read(path, end_s=challenge.ALARM_S)
     alarm = alarms.get(path.name) or _from_comments(recording)
     definition = definition or SHIPPED[alarm.kind]
-    ours = _alarms(recording, definition)
-    alone = _alarms(without_pulse(recording), definition)
+    alerts = _analyzed(recording, definition).alerts
+    alone = ours = spans(alerts, EPOCH_NS, recording.duration_s)
+    if any(
+        each.phase == "suppressed" and each.condition in LETHAL for each in alerts
+    ):  # else the pulse changed nothing
+        alerts = _analyzed(without_pulse(recording), definition).alerts
+        alone = spans(alerts, EPOCH_NS, recording.duration_s)
     end_s = recording.duration_s
     event, ecg_only = (challenge.event(alarm.kind, each, end_s) for each in (ours, alone))
     late = tuple(span for span in ours if span.last_s >= end_s - challenge.LAST_S and _is_clinical(span))
@@ -215,10 +220,6 @@ def _from_comments(recording: Record) -> Alarm:
 def _analyzed(recording: Record, definition: Definition) -> Analyzed:
     with spreading(definition.spread):
         return analyze(recording, {}, settings=definition.settings)
-
-
-def _alarms(recording: Record, definition: Definition) -> list[Span]:
-    return spans(_analyzed(recording, definition).alerts, EPOCH_NS, recording.duration_s)
 
 
 def _is_clinical(span: Span) -> bool:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.rate import RUN_SPREAD, bpm, run, run_bpm, spread, spreading, variation
+from ecg.rate import FURTHER_SHAPE, RUN_SPREAD, bpm, run, run_bpm, spread, spreading, variation
 from ecg.rhythm_state import Beat
 
 
-def beats(pattern: str, rr: int = 100, sizes: Sequence[float] = (1.0,)) -> list[Beat]:
+def beats(pattern: str, rr: int = 100, sizes: Sequence[float] = (1.0,), shapes: Sequence[int] = (3,)) -> list[Beat]:
     """Beats of a pattern: V ventricular, u unlike the normal ones, N normal, | V after a break."""
     return [
-        Beat(1000 + k * rr, 0 if name == "|" else rr, name in "V|", name == "u", 140.0, sizes[k % len(sizes)])
-        for k, name in enumerate(pattern)
+        Beat(1000 + k * rr, 0 if name == "|" else rr, name in "V|", name == "u", 140.0, size, shape)
+        for k, (name, size, shape) in enumerate(zip(pattern, cycle(sizes), cycle(shapes), strict=False))
     ]
 
 
@@ -47,6 +48,15 @@ def test_beats_that_do_not_look_alike_are_no_run() -> None:
     with spreading(9.0):
         assert run(uneven, 5)
     assert not run(uneven, 5)
+
+
+def test_each_further_shape_of_a_runs_beats_spreads_it_and_an_unknown_one_does_not() -> None:
+    even = spread(beats("VVVVV"))
+    assert spread(beats("VVVVV", shapes=(1, 2))) == pytest.approx(even + FURTHER_SHAPE)
+    assert spread(beats("VVVVV", shapes=(1, 2, 3, 4, 5))) == pytest.approx(even + 4 * FURTHER_SHAPE)
+    assert spread(beats("VVVVV", shapes=(-1,))) == even
+    assert run(beats("NVVVVV", shapes=(1, 2, 3, 4, 5)), 5)
+    assert not run(beats("NVVVVV", sizes=(1.0, 1.6), shapes=(1, 2, 3, 4, 5)), 5)
 
 
 def test_the_rate_of_a_run_is_that_of_its_last_beats_where_they_are_faster() -> None:
