@@ -54,6 +54,8 @@ class Alert(msgspec.Struct, frozen=True):
     `id` is the hash of device, condition, onset and n; `episode` the same without n, which counts the phases;
     `ordinal` numbers the alerts that one input record gave this device, so that (source.last_offset, ordinal) orders
     all alerts of a device. `onset_ns` is the event time of the first evidence and `decided_ns` of the decision.
+    An alarm that was withheld is on record with phase `suppressed`, presence `off` and the reason in the trace; it
+    neither sounds nor shows.
     """
 
     id: str

@@ -141,7 +141,8 @@ class Confirm:
 
     def judged(self, second: int, verdicts: tuple[int, ...]) -> None:
         """Take the verdicts of a second, one for each ECG lead."""
-        self._state.verdicts = [*self._state.verdicts[1 - round(WINDOW_S) :], (second, verdicts)]
+        if self.pulse_leads:
+            self._state.verdicts = [*self._state.verdicts[1 - round(WINDOW_S) :], (second, verdicts)]
 
     def step(self, end: int, end_ns: int, pulses: NDArray[np.void], findings: Sequence[Finding]) -> Confirmed:
         """Take the pulses that came to be known and say which findings stand.

@@ -28,16 +28,17 @@ class Bed:
             other = self.front.open(250.0, 3)
             self.front.feed([Chunk(other, np.ones((3, 700), np.float32), 0)])
             self.front.close(other)
-        self.bed, self.n_in = self.front.open(rate_hz, leads), 0
+        self.bed, self.n_in = self.front.open(rate_hz, leads, (200.0,) * min(leads, 2)), 0
 
     def feed(self, mv: NDArray[np.float32], *, last: bool = False) -> tuple[object, ...]:
         off = ((0, self.n_in % 700, self.n_in % 700 + 90),)
-        chunk = Chunk(self.bed, mv, self.front.raw_after(self.bed, self.n_in), off, last)
+        first, pulse = self.front.raw_after(self.bed, self.n_in), mv[:2]  # an ECG rises and falls, too
+        chunk = Chunk(self.bed, mv, first, off, last, pulse=pulse)
         self.n_in += mv.shape[1]
         analysis: Analysis = self.front.feed([chunk])[0]
         windows = self.windows.feed(analysis.clean)
         return (
-            *(part.tobytes() for part in analysis[:3]),
+            *(part.tobytes() for part in (*analysis[:3], analysis.pulses)),
             analysis.quality,
             *((window.end, window.mv.tobytes()) for window in windows),
         )
