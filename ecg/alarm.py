@@ -115,6 +115,11 @@ class Alarm:
         return self.state.patient is not None
 
     @property
+    def paced(self) -> bool:
+        """Whether the device's patient is said to have a pacemaker."""
+        return self.state.patient is not None and self.state.patient.paced
+
+    @property
     def ward(self) -> str:
         """The ward that hears the alarms."""
         return self.state.patient.ward if self.state.patient else UNASSIGNED

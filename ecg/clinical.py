@@ -39,6 +39,7 @@ RANGES: dict[str, Range] = {
     "pause_s": Range(1.0, 5.0, "s", "an RR interval longer than this is a pause"),
     "af_s": Range(0.0, 300.0, "s", "atrial fibrillation that lasts for this long alarms"),
     "missed_beat_ratio": Range(1.5, 2.5, "x", "an RR interval over this many times the mean one is a missed beat"),
+    "pacer_ratio": Range(1.5, 3.0, "x", "no QRS for this many times the mean interval is a pacer that fails"),
     "svt_beats": Range(3, 30, "beats", "a run of this many beats from above the ventricles can be a tachycardia"),
     "svt_rate_bpm": Range(120, 250, "bpm", "the rate above which such a run is a supraventricular tachycardia"),
     "irregular_spread": Range(0.08, 0.4, "x mean", "RR intervals that spread by more than this are irregular"),
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pause_s: float = 3.0
     af_s: float = 30.0
     missed_beat_ratio: float = 1.8
+    pacer_ratio: float = 1.75
     svt_beats: int = 5
     svt_rate_bpm: float = 180.0
     irregular_spread: float = 0.15

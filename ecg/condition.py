@@ -38,7 +38,15 @@ LETHAL: tuple[str, ...] = tuple(c.name for c in ALL if c.lethal)
 MAY_BE_OFF: tuple[str, ...] = tuple(c.name for c in ALL if c.priority == "medium" and not c.technical)
 """Those that a ward may switch off: the rhythms of medium priority."""
 CHAINS: tuple[tuple[str, ...], ...] = (
-    ("asystole", "extreme_bradycardia", "pause", "rate_low", "missed_beat"),
+    (
+        "asystole",
+        "extreme_bradycardia",
+        "pacer_not_capturing",
+        "pacer_not_pacing",
+        "pause",
+        "rate_low",
+        "missed_beat",
+    ),
     (
         "ventricular_fibrillation",
         "ventricular_tachycardia",
@@ -72,8 +80,8 @@ def worse(name: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> worse("rate_low"), worse("rate_high")[-1]
-    (('asystole', 'extreme_bradycardia', 'pause'), 'supraventricular_tachycardia')
+    >>> worse("pause")[:3], worse("rate_high")[-1]
+    (('asystole', 'extreme_bradycardia', 'pacer_not_capturing'), 'supraventricular_tachycardia')
     """
     before = {other for chain in CHAINS if name in chain for other in chain[: chain.index(name)]}
     return tuple(other for other in CONDITIONS if other in before)

@@ -4,7 +4,7 @@ One object a bed is stepped every `STEP` samples with the beats that were confir
 since, and answers with all findings. Every decision stands at a sample of the session, so that the cutting of the
 stream cannot change it. The definitions are those of `ecg.condition_table`, their numbers those of
 `ecg.clinical.Settings`; the rules lie by kind in `ecg.rhythm_lethal`, `_ectopy`, `_intervals`,
-`_rate` and `_leads`.
+`_rate`, `_pacer` and `_leads`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rhythm_rate
+from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rhythm_pacer, rhythm_rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.rhythm_now import Now
@@ -23,7 +23,7 @@ from ecg.rhythm_wave import take_judgement
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
-_RULES = (*rhythm_lethal.RULES, *rhythm_ectopy.RULES, *rhythm_rate.RULES, *rhythm_leads.RULES)
+_RULES = (*rhythm_lethal.RULES, *rhythm_ectopy.RULES, *rhythm_rate.RULES, *rhythm_pacer.RULES, *rhythm_leads.RULES)
 
 
 class Step(NamedTuple):
@@ -60,7 +60,18 @@ class Rhythm:
         self.leads = tuple(leads)
         self._state = State(off_since=[-1] * len(self.leads), end=first, quiet_since=first)
 
-    def step(self, end: int, end_ns: int, beats: Items, judgements: Items, off: int, settings: Settings) -> Step:
+    def step(
+        self,
+        end: int,
+        end_ns: int,
+        beats: Items,
+        judgements: Items,
+        off: int,
+        settings: Settings,
+        *,
+        spikes: Sequence[int] = (),
+        paced: bool = False,
+    ) -> Step:
         """Take what came to be known up to sample `end` and say what holds.
 
         Parameters
@@ -77,17 +88,22 @@ class Rhythm:
             Leads whose electrode is off, a bit a lead.
         settings : Settings
             The definitions in force, with the patient's limits.
+        spikes : sequence of int
+            Samples before `end` at which the device flagged a pacer spike, since the last step.
+        paced : bool
+            Whether the patient is said to have a pacemaker.
         """
         state = self._state
         state.end = end
         take_off(state, off)
+        rhythm_pacer.take_spikes(state, spikes)
         for judgement in judgements:
             take_judgement(state, judgement, settings.fibrillation_s)
         for beat in beats:
             take_beat(state, beat)
         if len(beats):
             state.marks = _marks(state, settings)
-        now = Now(state, self.leads, end_ns, settings)
+        now = Now(state, self.leads, end_ns, settings, paced=paced)
         findings = [finding for rule in _RULES if (finding := rule(now)) is not None]
         if now.beating:
             findings += [now.find(*mark) for mark in state.marks]

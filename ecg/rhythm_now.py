@@ -43,9 +43,14 @@ class Now:
         The heart rate, None where none can be said.
     name : str
         The rhythm's name.
+    paced : bool
+        Whether the patient is said to have a pacemaker.
     """
 
-    def __init__(self, state: State, leads: tuple[str, ...], end_ns: int, settings: Settings) -> None:
+    def __init__(
+        self, state: State, leads: tuple[str, ...], end_ns: int, settings: Settings, *, paced: bool = False
+    ) -> None:
+        self.paced = paced
         self.state, self.leads, self.end_ns, self.settings = state, leads, end_ns, settings
         self.last_beat = state.beats[-1].sample if state.beats else -1
         self.silent_s = (state.end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ

@@ -63,7 +63,7 @@ class State(msgspec.Struct, array_like=True):
     of beats means something: the session's start, or the end of a time without signal or of fibrillation. `wave_since`
     to `wave_last` is the evidence of a fibrillatory wave, `organised` how much of it, of late, was a regular one,
     `waving` that it has been long enough. `marks` is what the rules on beats made of the last one.
-    `wave_odds` are the log-odds of the last judgements.
+    `wave_odds` are the log-odds of the last judgements, `spikes` the last ones of a pacer that the device flagged.
     """
 
     end: int = 0
@@ -85,6 +85,7 @@ class State(msgspec.Struct, array_like=True):
     atrial: atrial.Atrial = msgspec.field(default_factory=atrial.Atrial)
     marks: list[Mark] = []
     wave_odds: list[float] = []
+    spikes: list[int] = []
 
 
 def take_off(state: State, off: int) -> None:

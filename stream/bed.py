@@ -57,6 +57,8 @@ TELLING = frozenset({*LETHAL, "all_leads_off", "artefact_suspended"})
 BLIND_S = 10.0
 """Seconds of signal of which nothing could be told, after which that is said aloud."""
 BLIND_STEPS = round(BLIND_S * ANALYSIS_HZ / STEP)
+MOST_SPIKES = 64
+"""Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
 FORGET_NS = 60_000_000_000
@@ -117,7 +119,7 @@ class Bed:
         state.leads, state.rate_hz = leads, piece.rate_hz
         state.n_in = state.clean_end = state.step_end = 0
         state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
-        state.ladder, state.fibrillatory = Ladder(), False
+        state.ladder, state.fibrillatory, state.spikes = Ladder(), False, []
         self.windows, self._pending = Windows(len(leads)), Pending()
         self.rhythm = Rhythm(leads)
         self.confirm = Confirm([each.name for each in piece.leads if each.kind in PULSE_KINDS], leads)
@@ -174,6 +176,8 @@ class Bed:
                 state.gap_s, state.gap_ns = seconds, piece.t_ns
             else:
                 state.skew_s, state.skew_ns = seconds, piece.t_ns
+        ratio = ANALYSIS_HZ / piece.rate_hz
+        state.spikes += [round((piece.first + spike) * ratio) for spike in piece.pacer][:MOST_SPIKES]
         while state.step_end + STEP <= clean_end:
             state.step_end += STEP
             self._step(state.step_end)
@@ -198,7 +202,9 @@ class Bed:
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
         end_ns = state.anchor_ns + end * SAMPLE_NS
-        found = self.rhythm.step(end, end_ns, beats, fibrillation, self._off(end), self._settings())
+        off, settings, paced = self._off(end), self._settings(), self.alarm.paced
+        spikes, state.spikes = [s for s in state.spikes if s < end], [s for s in state.spikes if s >= end]
+        found = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
         step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns, self.alarm.holding()))
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])

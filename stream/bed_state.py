@@ -68,10 +68,11 @@ class State(msgspec.Struct):
     `frame_tick_ns` are the same in the order of the log. `now_ns` is the bed's own event time, `heard_ns` the same at
     the last frame, `anchor_ns` that of sample 0; `offsets` has the input offset of each of the last seconds;
     `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
-    those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `ladder` is
-    where the artefact ladder stands, `fibrillatory` whether the wave was called so since it went on; `withheld`
-    counts the alarms that a pulse withheld. Inputs in a row that could not be accepted are counted twice: `bad_heard`
-    as of the whole batch, `bad_frames` in the order of the log.
+    those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `spikes` are
+    those of a pacer that the rules have not reached, `ladder` is where the artefact ladder stands, `fibrillatory`
+    whether the wave was called so since it went on; `withheld` counts the alarms that a pulse withheld. Inputs in a row
+    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
+    log.
     """
 
     covers: int = -1
@@ -90,6 +91,7 @@ class State(msgspec.Struct):
     clean_end: int = 0
     step_end: int = 0
     off: list[tuple[int, int, int]] = []
+    spikes: list[int] = []
     offset: int = -1
     offsets: list[int] = []
     ordinal: int = 0

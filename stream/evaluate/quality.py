@@ -33,8 +33,8 @@ from ecg.quality import RESTLESS, Quality, unrest
 from ecg.quality_fit import Described
 from ecg.record import read
 from ecg.resample import Resampler
+from ecg.strip_fit import read_reference
 from stream.evaluate import run
-from stream.evaluate.atrial import read_reference
 from stream.evaluate.figures import folds as divide
 from stream.evaluate.quality_figures import Judged, Ladder, Strip, report, text
 

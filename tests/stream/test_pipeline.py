@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ecg.alert import Alert, decode_alert, decode_vitals
+from ecg.alert import encode as encode_item
 from ecg.clinical import Limits, Settings
 from ecg.frame import (
     MISSING,
@@ -30,6 +31,7 @@ from simulators.bedside import Bedside
 from simulators.fleet import merged
 from simulators.heart import Heart
 from simulators.source import Source
+from simulators.standard import paced
 from stream.batch import Record
 from stream.bed import BAD_FRAMES
 from stream.pipeline import Pipeline
@@ -289,6 +291,18 @@ def test_noise_on_every_lead_suspends_the_analysis_aloud_and_fibrillation_in_it_
     suspended = [each for t_ns, each in shown.items() if 36.0 <= (t_ns - T0_NS) / 1e9 < 58.0]
     assert len(suspended) >= 20
     assert {(each.heart_rate_bpm, each.rhythm) for each in suspended} == {(None, "artefact")}
+
+
+@pytest.mark.parametrize("has_pacer", [True, False])
+def test_a_pacer_whose_spikes_evoke_nothing_is_told_of_a_patient_who_has_one(has_pacer: bool) -> None:
+    given = paced(2.0, 1.0, beats=False, seconds=26.0)
+    log = [(d, e) for d, e in entries(given.source, seconds=26.0) if not isinstance(e, Command)]
+    admit = _command("monitor-0", Admit("icu", "bed-0", paced=has_pacer), "admit")
+    raised = [decode_alert(value) for value in run(records([log[0], ("monitor-0", admit), *log[1:]]))]
+    said = [a for a in raised if a.condition == "pacer_not_capturing" and a.phase == "start"]
+    assert len(said) == has_pacer
+    assert all(a.onset_ns - T0_NS == pytest.approx(given.onset_s * 1e9, abs=5e7) for a in said)
+    assert "asystole" in starts(map(encode_item, raised))
 
 
 def test_a_device_that_starts_anew_every_few_seconds_is_said_to_be_unseen(story: Source) -> None:
