@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from ecg.beat_forest import log_odds
+from ecg.beat_judge import log_odds
 from ecg.beat_shape import fit
 from ecg.beat_state import JOIN, RECENT, TEMPLATES
 
@@ -123,16 +123,16 @@ def supraventricular(s, f, weights):
 
 
 @njit(cache=True)
-def ventricular_or_early(s, f, odds, forests):
+def ventricular_or_early(s, f, odds, judges):
     """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, and 0 for any other.
 
     As long as no normal beat is known there is nothing to compare with, and the first impression, `odds`, decides.
     """
     if s.dominant < 0:
         return 1 if odds > 0.0 else 0
-    if log_odds(forests.ventricular, f) > 0.0:
+    if log_odds(judges.ventricular, f) > 0.0:
         return 1
-    return 2 if log_odds(forests.supraventricular, f) > 0.0 else 0
+    return 2 if log_odds(judges.supraventricular, f) > 0.0 else 0
 
 
 @njit(cache=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
@@ -17,33 +15,19 @@ from ecg.beat_class import (
     ventricular,
     ventricular_or_early,
 )
-from ecg.beat_context import (
-    EARLY_ODDS,
-    N_CONTEXT,
-    ODDS,
-    describe_beat,
-    in_supraventricular_run,
-    learn_context,
-    note_interval,
-)
+from ecg.beat_context import EARLY_ODDS, N_CONTEXT, ODDS, describe_beat, learn_context
+from ecg.beat_filter import BLOCK, SHAPE_DELAY, filtered, settle
+from ecg.beat_intervals import in_supraventricular_run, note_interval
 from ecg.beat_shape import learn, measure, recognise, t_peak
-from ecg.beat_state import BOX, MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE
+from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE
 
 N, S, V = ord("N"), ord("S"), ord("V")
-BLOCK = 64
-"""Samples that are filtered at once; what is decided does not depend on it."""
-BLIND = 60
-"""Samples after a gap during which a lead does not vote, 0.24 s."""
 LEARNING = 400
 """Samples with a signal before the first beat is sought, 1.6 s."""
 HOLD = 40
 """Samples that a peak must stand before it is judged, 160 ms."""
 DELAY = 19
 """Samples from a complex's middle, in the shape, to the peak of the vote."""
-SHAPE_DELAY = 2
-"""Samples by which the shape lags behind the lead."""
-SPIKE_MV = 0.3
-"""A sample that stands out from both its neighbours by more is cut to this: a pacer's spike, no heart."""
 REFRACTORY = 50
 """Samples after a beat in which there is no other, 200 ms: 300 bpm."""
 FLOOR_MV = 0.012
@@ -54,66 +38,6 @@ SMALLEST_MV = 0.16
 """A complex smaller than this, from peak to peak in the largest lead, is no beat (IEC 60601-2-27: 0.15 mV is not)."""
 MAX_LAG = 330
 """Samples that search-back looks back: a beat is confirmed within 1.5 s."""
-
-
-@njit(cache=True)
-def _filter(q, x, t, shape, energy, blind):
-    """Take up to BLOCK samples of a lead; gives its shape (1-35 Hz, into its ring) and the energy of its QRS band.
-
-    The numbers are Butterworth filters at 250 Hz: high-pass 0.7 Hz, low-pass 35 Hz; high-pass 5 Hz, low-pass 20 Hz.
-    """
-    offset, held, older, wait, total = q.offset_mv, q.held_mv, q.older_mv, q.blind, q.box_sum
-    a0, a1, a2 = q.low_z[0], q.low_z[1], q.low_z[2]
-    b0, b1, b2, b3 = q.band_z[0], q.band_z[1], q.band_z[2], q.band_z[3]
-    at = t % BOX
-    for i in range(len(x)):
-        v = held
-        if not math.isfinite(x[i]):
-            wait = BLIND
-        else:
-            if wait == BLIND or math.isnan(offset):
-                offset = x[i] - held
-            v = min(500.0, max(-500.0, x[i] - offset))
-            wait = max(0, wait - 1)
-        w = min(max(v, older) + SPIKE_MV, max(min(v, older) - SPIKE_MV, held))
-        older, held = held, v
-        y = 0.99128002 * w + a0
-        a0 = -0.99128002 * w + 0.98256004 * y
-        v = 0.11735104 * y + a1
-        a1 = 0.23470207 * y + 0.82523238 * v + a2
-        a2 = 0.11735104 * y - 0.29463653 * v
-        shape[(t + i) & (RING - 1)] = v
-        y = 0.91496914 * v + b0
-        b0 = -1.82993829 * v + 1.82269493 * y + b1
-        b1 = 0.91496914 * v - 0.83718165 * y
-        w = 0.0461318 * y + b2
-        b2 = 0.0922636 * y + 1.30728503 * w + b3
-        b3 = 0.0461318 * y - 0.49181224 * w
-        size = np.float32(abs(w))
-        total += size - q.box[at]
-        q.box[at] = size
-        at = at + 1 if at + 1 < BOX else 0
-        energy[i] = max(0.0, total * (1.0 / BOX))
-        blind[i] = wait
-    q.offset_mv, q.held_mv, q.older_mv, q.blind, q.box_sum = offset, held, older, wait, total
-    q.low_z[0], q.low_z[1], q.low_z[2] = a0, a1, a2
-    q.band_z[0], q.band_z[1], q.band_z[2], q.band_z[3] = b0, b1, b2, b3
-
-
-@njit(cache=True)
-def _settle_one(z):
-    for k in range(len(z)):
-        if abs(z[k]) < 1e-30:
-            z[k] = 0.0
-
-
-@njit(cache=True)
-def _settle(s, leads):
-    """Bring filters that hear nothing to exact rest: numbers near the smallest that there are would be slow."""
-    for j in range(leads):
-        q = s.lead[j]
-        _settle_one(q.low_z)
-        _settle_one(q.band_z)
 
 
 @njit(cache=True)
@@ -165,7 +89,7 @@ def _accept(s, leads, at, moved, scratch, like, template, back, weights):
     found.sample = sample
     odds = ventricular(s, f, weights)
     f[ODDS], f[EARLY_ODDS] = odds, supraventricular(s, f, weights)
-    kind = ventricular_or_early(s, f, odds, weights.forests)
+    kind = ventricular_or_early(s, f, odds, weights.judges)
     found.label = V if kind == 1 else S if kind == 2 or in_supraventricular_run(s) else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
@@ -341,9 +265,9 @@ def detect(state, rows, x, leads, count, rules, out, n_out, log):
             size = min(count[b] - done, BLOCK - t % BLOCK)
             for j in range(leads[b]):
                 shape = s.ring[j] if j < SHAPE_LEADS else unkept
-                _filter(s.lead[j], x[b, j, done : done + size], t, shape, energy[j], blind[j])
+                filtered(s.lead[j], x[b, j, done : done + size], t, shape, energy[j], blind[j])
             n = _block(s, leads[b], size, energy, blind, scratch, rules, out[b], n)
             done += size
             if s.time % BLOCK == 0:
-                _settle(s, leads[b])
+                settle(s, leads[b])
         n_out[b] = n

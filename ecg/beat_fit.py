@@ -1,10 +1,11 @@
 """How the weights of the beat detector are fitted, on which records, and anew without some patients.
 
 Three logistic regressions over the terms that `ecg.beat_class` weighs: whether a complex is a beat, and as a first
-impression whether a beat is ventricular, and whether another one is supraventricular. Two forests (`ecg.beat_grow`)
-over all that describes a beat ask the last two again, and name it. What complexes are weighed comes from the chain
-itself: records go through the filters of the ward and the detector notes each complex that it judges, with what
-describes it.
+impression whether a beat is ventricular, and whether another one is supraventricular. Two judges over all that
+describes a beat, trees (`ecg.beat_grow`) and networks (`ecg.beat_layers`) each, ask the last two again, and name it; to
+them a complex that was taken as a beat and is none of the reference's is neither. What complexes are weighed comes from
+the chain itself: records go through the filters of the ward and the detector notes each complex that it judges, with
+what describes it.
 
 Weights that are fitted without a patient still owe something to all of them: which terms there are and where they are
 cut off was chosen on all of these records, and so were the thresholds; and which beats a complex is compared with was
@@ -40,8 +41,9 @@ from ecg.beat_class import (
 )
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_detect import detect
-from ecg.beat_forest import Forests, Trees
 from ecg.beat_grow import grow
+from ecg.beat_judge import Judge, Judges
+from ecg.beat_layers import fit_nets
 from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
 from ecg.beat_weights import Evidence, Supraventricular, Ventricular, Weights
 from ecg.ec57.label import BEATS, CLASSES
@@ -66,8 +68,8 @@ RIDGE = 2e-5
 
 MANY = {"N": 1000, "S": 100, "V": 100}
 """Beats of a class in a record above which each counts less, by the root of their number."""
-LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.25, 0.5
-"""Log-odds by which the forests lean towards naming a beat: F1 was best out of fold about there."""
+LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.2, 0.6
+"""Log-odds by which the judges lean towards naming a beat: F1 was best out of fold about there."""
 
 NO_BEAT = "O"
 NOTED_BY = Weights()
@@ -201,7 +203,7 @@ def supraventricular_terms(f: NDArray[np.float64]) -> NDArray[np.float64]:
 def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weights:
     """Return weights fitted on all complexes but those of some patients.
 
-    A beat is named by what the detector took as one, with a normal beat known; fusion and unknown beats name none.
+    What the detector took as a beat, with a normal beat known, teaches its class; fusion and unknown beats teach none.
 
     Raises
     ------
@@ -217,14 +219,16 @@ def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weigh
     counts = np.concatenate([_counts(each.classes) for each in used])
     named = (taken > 0) & np.isin(classes, ["N", "S", "V"]) & (f[:, NORMAL] != 0)
     others = named & (classes != "V")
+    told = named | ((taken > 0) & (classes == NO_BEAT) & (f[:, NORMAL] != 0))
+    rest = told & (classes != "V")
     known = f[named].astype(np.float64)
     return Weights(
         Evidence(*_logistic(evidence_terms(f[taken < 2].astype(np.float64)), classes[taken < 2] != NO_BEAT)),
         Ventricular(*_logistic(ventricular_terms(known), classes[named] == "V")),
         Supraventricular(*_logistic(supraventricular_terms(f[others].astype(np.float64)), classes[others] == "S")),
-        Forests(
-            _leaning(grow(f[named], classes[named] == "V", counts[named]), LEAN_VENTRICULAR),
-            _leaning(grow(f[others], classes[others] == "S", counts[others]), LEAN_SUPRAVENTRICULAR),
+        Judges(
+            _judge(f[told], classes[told] == "V", counts[told], LEAN_VENTRICULAR),
+            _judge(f[rest], classes[rest] == "S", counts[rest], LEAN_SUPRAVENTRICULAR),
         ),
     )
 
@@ -238,8 +242,8 @@ def _counts(classes: NDArray[np.str_]) -> NDArray[np.float64]:
     return out
 
 
-def _leaning(trees: Trees, lean: float) -> Trees:
-    return trees._replace(base=trees.base + lean)
+def _judge(f: NDArray[np.float32], truth: NDArray[np.bool_], counts: NDArray[np.float64], lean: float) -> Judge:
+    return Judge(np.array([lean]), grow(f, truth, counts), fit_nets(f, truth, counts))
 
 
 def _logistic(terms: NDArray[np.float64], truth: NDArray[np.bool_]) -> Iterator[float]:

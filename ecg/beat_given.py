@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ecg.beat_class import describe
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_detect import (
-    BLOCK,
     DELAY,
     HOLD,
     LEARNING,
@@ -21,15 +20,14 @@ from ecg.beat_detect import (
     N,
     _accept,
     _fade,
-    _filter,
     _learn,
     _mark_blind,
     _note,
     _ranked,
-    _settle,
     _vote,
     _weigh,
 )
+from ecg.beat_filter import BLOCK, filtered, settle
 from ecg.beat_shape import measure, recognise
 from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE, Rules, first_state
 from ecg.beat_weights import in_force
@@ -78,7 +76,7 @@ def _classify(state, x, peaks, rules, labels, log):
         for j in range(leads):
             shape = s.ring[j] if j < SHAPE_LEADS else unkept
             block = slice(done, done + size)
-            _filter(s.lead[j], x[j, block], s.time, shape, energy[j, block], blind[j, block])
+            filtered(s.lead[j], x[j, block], s.time, shape, energy[j, block], blind[j, block])
         for i in range(done, done + size):
             s.time += 1
             if s.learned < LEARNING:
@@ -94,7 +92,7 @@ def _classify(state, x, peaks, rules, labels, log):
                 _fade(s, leads, rules)
         done += size
         if s.time % BLOCK == 0:
-            _settle(s, leads)
+            settle(s, leads)
 
 
 @njit(cache=True)

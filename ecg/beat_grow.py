@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.beat_forest import Trees
+from ecg.beat_judge import Trees
 
 TREES, DEPTH, STEPS = 150, 4, 64
 RATE = 0.1

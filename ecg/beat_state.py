@@ -121,7 +121,7 @@ TEMPLATE = np.dtype(
     ]
 )
 
-_KERNELS = ("state", "weights", "forest", "shape", "class", "context", "detect")
+_KERNELS = ("state", "weights", "forest", "judge", "filter", "shape", "class", "intervals", "context", "detect")
 
 
 def _sources() -> str:

@@ -3,7 +3,7 @@
 What is a beat, and the first impressions of its class, by which shapes are remembered, are logistic regressions on the
 records of `ecg.beat_fit.ORIGIN`, rounded and moved by hand. What `vigil train beats` fits of these to the same records
 scores as well on them, yet counts tall T waves as beats, which IEC 60601-2-27 forbids and these records hardly have; so
-it is not shipped. The forests that name a beat (`ecg.beat_forest`) are shipped as that command grew them. Whatever else
+it is not shipped. The judges that name a beat (`ecg.beat_judge`) are shipped as that command fitted them. Whatever else
 decides on beats, the terms that are weighed, where they are cut off, thresholds and times, is no weight and was set by
 hand.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from ecg.beat_forest import Forests, shipped
+from ecg.beat_judge import Judges, shipped
 
 
 class Evidence(NamedTuple):
@@ -86,7 +86,7 @@ class Weights(NamedTuple):
     evidence: Evidence = Evidence()
     ventricular: Ventricular = Ventricular()
     supraventricular: Supraventricular = Supraventricular()
-    forests: Forests = shipped()
+    judges: Judges = shipped()
 
 
 _in_force = [Weights()]

@@ -28,10 +28,10 @@ def train_net(
 def train_beats(
     data: Sets,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where the forests that name beats go (safetensors).")
+        Path | None, typer.Option("--out", help="Where the judges that name beats go (safetensors).")
     ] = None,
 ) -> None:
-    """Fit the weights by which beats are found and named, on the records of the shipped ones, and grow the forests."""
+    """Fit the weights by which beats are found and named, on the records of the shipped ones."""
     from stream.evaluate.refit import train_beats as train
 
     train(data, out)

@@ -13,7 +13,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg import artefact_fit, atrial_fit, atrial_weights, beat_fit, beat_forest, beat_grow, beat_weights, wave, wave_fit
+from ecg import (
+    artefact_fit,
+    atrial_fit,
+    atrial_weights,
+    beat_fit,
+    beat_grow,
+    beat_judge,
+    beat_layers,
+    beat_weights,
+    wave,
+    wave_fit,
+)
 from ecg.beat_weights import Weights
 from ecg.learned import LEARNED
 from ecg.quality import Unrest, restless_from
@@ -182,7 +193,7 @@ def collected(part: str, folders: Mapping[str, Path]) -> tuple[list[Any], list[s
 
 
 def train_beats(data: Path, out: Path | None) -> None:
-    """Fit the weights of the beat detector on the sets of a folder: print what was fitted, and write the forests.
+    """Fit the weights of the beat detector on the sets of a folder: print the regressions, write the judges.
 
     Raises
     ------
@@ -194,7 +205,7 @@ def train_beats(data: Path, out: Path | None) -> None:
     training, notes = collected("beats", {name: data / name for name in beat_fit.ORIGIN})
     weights = beat_fit.fit(training)
     found = {
-        "weights": {name: part._asdict() for name, part in weights._asdict().items() if name != "forests"},
+        "weights": {name: part._asdict() for name, part in weights._asdict().items() if name != "judges"},
         "records": [each.record for each in training],
         "notes": notes,
     }
@@ -202,12 +213,12 @@ def train_beats(data: Path, out: Path | None) -> None:
     if out is not None:
         made = {
             "command": "vigil train beats --data DIR --out FILE",
-            "seed": beat_grow.SEED,
-            "split": "none: grown on all of these records; folds by patient for the figures",
+            "seeds": [beat_grow.SEED, *beat_layers.SEEDS],
+            "split": "none: fitted on all of these records; folds by patient for the figures",
             "commit": commit(),
             "records": found["records"],
         }
-        out.write_bytes(beat_forest.encode(weights.forests, made))
+        out.write_bytes(beat_judge.encode(weights.judges, made))
 
 
 def train_rhythm(data: Path, out: Path | None) -> None:

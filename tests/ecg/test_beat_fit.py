@@ -11,7 +11,7 @@ from ecg import beat_class, beat_fit
 from ecg.beat_class import NORMAL, SINCE
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import NO_BEAT, NOTED_BY, ORIGIN, Complexes, fit, judged, reference_classes
-from ecg.beat_forest import encode
+from ecg.beat_judge import encode
 from ecg.beat_state import Rules, first_state
 from ecg.beat_weights import Weights, in_force, weighing
 from ecg.beats import Beats
@@ -66,7 +66,7 @@ def test_the_terms_are_those_that_the_detector_weighs() -> None:
 
 def said(weights: Weights) -> tuple[object, ...]:
     """Return weights as what can be compared."""
-    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.forests, {})
+    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.judges, {})
 
 
 def test_patients_that_are_left_out_have_no_part_in_the_weights() -> None:
@@ -110,7 +110,7 @@ def test_the_shipped_weights_give_what_they_always_gave() -> None:
     assert in_force() == Weights()
     beats.reset(0)
     found = feed(hearts(), beats)
-    start = "NNNNNNNNVNNNNNSNNNNNVNNSNNNNNNNNSNNNNNNNNSNNVNNNNNSNNNNN"
+    start = "NNNNNNNNVNNNNNNNNNNNVNNNNNNNNNNNNNNNNNNNNNNNVNNNNNNNNNNN"
     assert found["label"].tobytes().decode().startswith(start)
     assert hashlib.sha256(found["sample"].astype("<i8").tobytes()).hexdigest()[:16] == "96df8192e46b28b6"
 

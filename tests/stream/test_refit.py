@@ -10,7 +10,7 @@ import pytest
 from ecg import atrial_weights, beat_weights, wave
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import ORIGIN, Complexes
-from ecg.beat_forest import decode, encode, made
+from ecg.beat_judge import decode, encode, made
 from ecg.beat_weights import Weights
 from ecg.wave_fit import patient
 from stream.evaluate import refit
@@ -70,7 +70,7 @@ def said(refitted: Refitted, patient: str) -> tuple[object, ...]:
     """Return the weights for a patient as what can be compared."""
     weights = refitted.anew[patient].beats
     assert weights is not None
-    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.forests, {})
+    return weights.evidence, weights.ventricular, weights.supraventricular, encode(weights.judges, {})
 
 
 @pytest.mark.usefixtures("taught")
@@ -103,14 +103,14 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("taught")
-def test_fitted_weights_are_printed_and_forests_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train_beats(tmp_path, tmp_path / "forest.safetensors")
+def test_fitted_weights_are_printed_and_judges_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_beats(tmp_path, tmp_path / "judge.safetensors")
     found = json.loads(capsys.readouterr().out)
-    assert set(found["weights"]) == set(Weights._fields) - {"forests"}
+    assert set(found["weights"]) == set(Weights._fields) - {"judges"}
     assert len(found["records"]) == sum(len(names) for names in ORIGIN.values())
-    kept = (tmp_path / "forest.safetensors").read_bytes()
+    kept = (tmp_path / "judge.safetensors").read_bytes()
     assert made(kept)["records"] == found["records"]
-    assert decode(kept).ventricular.leaf.shape == Weights().forests.ventricular.leaf.shape
+    assert decode(kept).ventricular.trees.leaf.shape == Weights().judges.ventricular.trees.leaf.shape
 
 
 def test_a_number_is_another_patient_in_another_set() -> None:
