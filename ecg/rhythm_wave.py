@@ -28,7 +28,7 @@ WAVE_BEGINS, WAVE_STAYS = 0.4, -0.4
 higher than the 0 from which a judgement is fibrillatory: that holds back who would call it noise, this alarms."""
 WAVE_GAP_S = 2.0
 """Evidence of a wave is forgotten when this long no judgement found one."""
-ORGANISED, REGULAR_BPM = 0.85, (100.0, 240.0)
+ORGANISED, REGULAR_BPM = 0.9, (100.0, 240.0)
 """A wave at least this regular, at a rate between these, is a tachycardia; any other is fibrillation or flutter."""
 NAMING, RENAMING = 0.2, 0.01
 """What a judgement counts in the name of a wave, and what once it was called fibrillation: 28 s of a regular wave make
