@@ -25,6 +25,12 @@ def test_a_true_alarm_withheld_costs_five() -> None:
     assert fit("asystole", np.array([True, True, False, False]), kept_from(0, 2, 1, 1)) == 2
 
 
+def test_of_nearly_equals_the_one_that_keeps_more_true_alarms_is_taken() -> None:
+    for n_false, taken in ((5, 2), (45, 0)):
+        true = np.array([True] * 40 + [False] * n_false)
+        assert fit("asystole", true, kept_from(*[0] * 39, 2, *[2] * n_false)) == taken
+
+
 def test_of_equals_the_one_nearest_to_the_challenges_own_is_taken() -> None:
     assert fit("asystole", np.array([True, False]), kept_from(0, N)) == 0
     assert fit("asystole", np.zeros(0, np.bool_), kept_from()[:0].reshape(0, N)) == 0
