@@ -110,10 +110,10 @@ PLOTS: tuple[Plot, ...] = (
         expected=("atrial_fibrillation",),
     ),
     Plot(
-        "frequent premature beats",
-        (Cut("mitdb/119", 1440, 1510), Cut("mitdb/106", 95, 160), Cut("mitdb/208", 400, 460)),
-        (("pvcs", 60.0, {"every": 4.0}),),
-        expected=("pvcs_per_minute",),
+        "ventricular bigeminy",
+        (Cut("mitdb/119", 1440, 1510), Cut("mitdb/119", 1500, 1570)),
+        (("sinus", 15.0, {}), ("bigeminy", 45.0, {})),
+        expected=("bigeminy",),
     ),
     Plot(
         "ventricular tachycardia",
