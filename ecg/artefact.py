@@ -33,7 +33,7 @@ QUIET_S = 3
 
 NEVER_SUSPENDED = frozenset({"asystole", "ventricular_fibrillation"})
 """Conditions that, once a rule has found them, are announced whatever the level: their rules look for noise
-themselves."""
+themselves. So are other lethal ones where the last beats are of one shape, as noise never is."""
 
 CALM = frozenset({Verdict.FLAT, Verdict.MAINS})
 """Verdicts of leads that are never noisy: a flat one may show asystole, and mains is taken out (`ecg.mains`)."""
@@ -128,7 +128,7 @@ class Ladder(msgspec.Struct, array_like=True):
         level = self.level
         if level == Level.WHOLE:
             return step
-        if any(f.condition in NEVER_SUSPENDED for f in step.findings):
+        if any(_is_sure(f.condition, clear=step.clear) for f in step.findings):
             level = Level.LETHAL_ONLY
         said = {True: "analysis suspended", False: "lethal conditions alone are decided"}[level == Level.SUSPENDED]
         trace = f"every lead noisy in {self.noisy_s} of the last {LOOKED_AT} s: {said}"
@@ -138,6 +138,10 @@ class Ladder(msgspec.Struct, array_like=True):
             return step._replace(findings=[*kept, noise])
         noise = Finding("artefact_suspended", end_ns, float(self.noisy_s), LEVEL_2, "s", trace)
         return Step([*kept, noise], None, "artefact")
+
+
+def _is_sure(condition: str, *, clear: bool) -> bool:
+    return condition in NEVER_SUSPENDED or (clear and CONDITIONS[condition].lethal)
 
 
 def _is_kept(condition: Condition, level: Level) -> bool:

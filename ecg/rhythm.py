@@ -27,11 +27,15 @@ _RULES = (*rhythm_lethal.RULES, *rhythm_ectopy.RULES, *rhythm_rate.RULES, *rhyth
 
 
 class Step(NamedTuple):
-    """What holds at the end of a step: the findings, the heart rate (None where none can be said) and its name."""
+    """What holds at the end of a step: the findings, the heart rate (None where none can be said) and its name.
+
+    `clear` is whether the last beats are of one shape (`Now.clear`), as noise never is.
+    """
 
     findings: list[Finding]
     heart_rate_bpm: float | None
     rhythm: str
+    clear: bool = False
 
 
 class Rhythm:
@@ -109,7 +113,7 @@ class Rhythm:
             findings += [now.find(*mark) for mark in state.marks]
         if settings.off:
             findings = [each for each in findings if each.condition not in settings.off]
-        return Step(findings, now.rate_bpm, now.name)
+        return Step(findings, now.rate_bpm, now.name, now.clear)
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""

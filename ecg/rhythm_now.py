@@ -16,6 +16,8 @@ QUICK_BEATS, QUICK_SHARE = 3, 0.12
 """When this many last intervals all differ from the mean of those before by this share, the rate is that of them."""
 RUN_GAP_S = 3.0
 """A run of ventricular beats is over when no beat came for this long."""
+CLEAR_S, CLEAR_BEATS, CLEAR_SHARE = 10.0, 4, 0.75
+"""Beats of one shape, in so many seconds and of so large a share, that are no noise."""
 ECTOPY, IRREGULAR = 3, 0.12
 """Ventricular beats in the last ten, and spread of the intervals over their mean, that give the rhythm its name."""
 
@@ -43,6 +45,8 @@ class Now:
         The heart rate, None where none can be said.
     name : str
         The rhythm's name.
+    clear : bool
+        Whether there were at least `CLEAR_BEATS` in the last `CLEAR_S`, most of them of one shape.
     paced : bool
         Whether the patient is said to have a pacemaker.
     """
@@ -64,6 +68,7 @@ class Now:
         if state.beats and state.beats[-1].ventricular and self.silent_s <= RUN_GAP_S and not self.fibrillation:
             self.run = rate.run(state.beats, int(settings.vt_beats))
         self.run_bpm = rate.run_bpm(self.run, int(settings.vt_beats))
+        self.clear = _is_clear(state)
         self.name = _name(self)
         self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _rate_bpm(self)
 
@@ -80,6 +85,13 @@ class Now:
         return Finding(
             condition, self.end_ns - (self.state.end - onset) * _NS, value, limit, unit, trace, names or self.leads
         )
+
+
+def _is_clear(state: State) -> bool:
+    last = [beat.shape for beat in state.beats if beat.sample > state.end - CLEAR_S * ANALYSIS_HZ]
+    known = [shape for shape in last if shape >= 0]
+    most = max((known.count(shape) for shape in set(known)), default=0)
+    return len(last) >= CLEAR_BEATS and most >= CLEAR_SHARE * len(last)
 
 
 def _rate_bpm(now: Now) -> float | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.artefact import FIBRILLATORY_S, LEVEL_1, LEVEL_2, LOOKED_AT, QUIET_S, Ladder, Level, is_noisy
-from ecg.condition import CONDITIONS, Finding
+from ecg.condition import CONDITIONS, LETHAL, Finding
 from ecg.quality import Verdict
 from ecg.rhythm import Step
 
@@ -82,6 +82,15 @@ def test_at_level_2_technical_findings_alone_stay_and_neither_rate_nor_rhythm_is
     step = decided(LEVEL_2, findings("ventricular_tachycardia", "rate_high", "lead_off"))
     assert [f.condition for f in step.findings] == ["lead_off", "artefact_suspended"]
     assert (step.heart_rate_bpm, step.rhythm) == (None, "artefact")
+
+
+@pytest.mark.parametrize("condition", LETHAL)
+def test_a_lethal_condition_that_rests_on_beats_of_one_shape_is_never_suspended(condition: str) -> None:
+    step = decided(LOOKED_AT, findings(condition, "rate_low")._replace(clear=True))
+    assert [f.condition for f in step.findings] == [condition, "artefact"]
+    assert [f.condition for f in decided(LOOKED_AT, findings("rate_low")._replace(clear=True)).findings] == [
+        "artefact_suspended"
+    ]
 
 
 @pytest.mark.parametrize("noisy_s", [LEVEL_1, LOOKED_AT])
