@@ -16,9 +16,9 @@ STEP = 50
 """Samples of a step, 0.2 s."""
 WIDE_MS, UNLIKE = 120.0, 0.7
 """A fusion or unknown beat counts as ventricular from this width, if it resembles the normal ones less than this."""
-SMALL, ALIKE = 0.5, 0.2
-"""A beat unlike the normal ones and smaller than this share of them is doubtful, unless its size and width are those of
-the beat before within this share: noise gives such waves where a heart stands still."""
+SMALL, SHAPES = 0.5, 8
+"""A beat unlike the normal ones and smaller than this share of them is doubtful, unless one of so many before had its
+shape: noise gives such waves where a heart stands still, and hardly two alike."""
 
 Items = NDArray[Any] | Sequence[np.void]
 
@@ -85,6 +85,7 @@ class State(msgspec.Struct, array_like=True):
     atrial: atrial.Atrial = msgspec.field(default_factory=atrial.Atrial)
     marks: list[Mark] = []
     wave_odds: list[float] = []
+    wave_mv: float = 0.0
     spikes: list[int] = []
 
 
@@ -110,7 +111,7 @@ def take_beat(state: State, beat: np.void) -> None:
     place = (int(beat["shape"]), int(beat["t_peak"]))
     taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]), *place)
     state.beats = [*state.beats[1 - _KEEP :], taken]
-    if not _is_doubtful(taken, before, state.normal_mv):
+    if not _is_doubtful(taken, state):
         state.sure_at = sample
     if not unlike:
         state.normal_mv += (0.1 if state.normal_mv else 1.0) * (taken.amplitude_mv - state.normal_mv)
@@ -121,8 +122,7 @@ def take_beat(state: State, beat: np.void) -> None:
         atrial.take(state.atrial, rr / ANALYSIS_HZ, sample)
 
 
-def _is_doubtful(beat: Beat, before: Beat | None, normal_mv: float) -> bool:
-    if not beat.unlike or beat.amplitude_mv >= SMALL * normal_mv:
+def _is_doubtful(beat: Beat, state: State) -> bool:
+    if not beat.unlike or beat.amplitude_mv >= SMALL * state.normal_mv:
         return False
-    pairs = () if before is None else ((beat.amplitude_mv, before.amplitude_mv), (beat.width_ms, before.width_ms))
-    return not pairs or any(abs(a - b) > ALIKE * max(a, b) for a, b in pairs)
+    return beat.shape < 0 or all(beat.shape != other.shape for other in state.beats[-1 - SHAPES : -1])

@@ -23,11 +23,14 @@ SMOOTHED, LEAST_ODDS = 3, -4.0
 WAVE_LEAD_S = 1.0
 """Seconds of the first judgement's window of 4 s that count as evidence of a fibrillatory wave: half of what a
 sudden onset needs to tip the judgement, so that what tips it for a moment is no alarm."""
-WAVE_BEGINS, WAVE_STAYS = 0.4, -0.4
+WAVE_BEGINS, WAVE_STAYS = 0.6, -0.2
 """A wave counts while the mean of its log-odds is above the first, and above the second once it alarms. The first is
 higher than the 0 from which a judgement is fibrillatory: that holds back who would call it noise, this alarms."""
-WAVE_GAP_S = 2.0
-"""Evidence of a wave is forgotten when this long no judgement found one."""
+WAVE_GAP_S, COVERED_S = 2.0, 10.0
+"""Evidence of a wave is forgotten when no judgement found one for the first; for the second where the wave alarms and
+what came is at least as large: then something has come over it, as resuscitation does, and nobody saw it end."""
+WAVE_SIZE = 0.1
+"""What a judgement counts in the size of a wave."""
 ORGANISED, REGULAR_BPM = 0.9, (100.0, 240.0)
 """A wave at least this regular, at a rate between these, is a tachycardia; any other is fibrillation or flutter."""
 NAMING, RENAMING = 0.2, 0.01
@@ -56,10 +59,12 @@ def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> N
         state.flat_since = end
     state.wave_odds = [*state.wave_odds[1 - SMOOTHED :], max(float(judgement["score"]), LEAST_ODDS)]
     limit = WAVE_STAYS if state.waving else WAVE_BEGINS
-    if sum(state.wave_odds) > limit * len(state.wave_odds) and not _is_denied(state, judgement, end):
+    denied = _is_denied(state, judgement, end)
+    covered = state.waving and not denied and judgement["size_mv"] >= state.wave_mv
+    if sum(state.wave_odds) > limit * len(state.wave_odds) and not denied:
         _take_wave(state, judgement, end)
         state.waving = end - state.wave_since >= fibrillation_s * ANALYSIS_HZ
-    elif state.wave_since >= 0 and end - state.wave_last > WAVE_GAP_S * ANALYSIS_HZ:
+    elif state.wave_since >= 0 and end - state.wave_last > (COVERED_S if covered else WAVE_GAP_S) * ANALYSIS_HZ:
         if state.waving:
             state.quiet_since = max(state.quiet_since, state.wave_last)
         state.wave_since, state.waving = -1, False
@@ -88,12 +93,13 @@ def _beating(beats: Sequence[Beat]) -> bool:
 
 
 def _take_wave(state: State, judgement: np.void, end: int) -> None:
-    regular = _is_regular(judgement)
+    regular, size_mv = _is_regular(judgement), float(judgement["size_mv"])
     if state.wave_since < 0:
         state.wave_since = max(0, end - int(WAVE_LEAD_S * ANALYSIS_HZ))
         state.organised = float(regular)
     renamed = state.waving and state.organised <= 0.5
     state.organised += (RENAMING if renamed else NAMING) * (regular - state.organised)
+    state.wave_mv += (WAVE_SIZE if state.waving else 1.0) * (size_mv - state.wave_mv)
     state.wave_last, state.wave_leads = end, int(judgement["leads"]) or state.wave_leads
     if regular:
         state.wave_bpm = 60.0 * float(judgement["rate_hz"])

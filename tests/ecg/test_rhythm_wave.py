@@ -8,6 +8,7 @@ import pytest
 from ecg.fibrillation import FIBRILLATION, GRID
 from ecg.rhythm_state import Beat, State
 from ecg.rhythm_wave import (
+    COVERED_S,
     REGULAR_BPM,
     SLOW_BPM,
     SMALL_WAVE,
@@ -59,13 +60,30 @@ def test_a_wave_that_alarms_goes_on_below_where_one_begins() -> None:
 
 def test_a_gap_in_the_evidence_is_bridged_and_a_longer_one_ends_the_wave() -> None:
     short, long = (round(s * HZ / GRID) for s in (WAVE_GAP_S - 1.2, WAVE_GAP_S + 1.2))
-    assert watched(State(end=20 * HZ), *[3.0] * 15, *[-4.0] * short, *[3.0] * 5).waving
     state = watched(State(end=20 * HZ), *[3.0] * 15)
+    assert watched(watched(state, *[-4.0] * short, size_mv=0.5), *[3.0] * 5).waving
     last = state.wave_last
-    watched(state, *[-4.0] * long)
+    watched(state, *[-4.0] * long, size_mv=0.5)
     assert not state.waving
     assert state.wave_since < 0
     assert state.quiet_since >= last, "beats are awaited from the end of the wave on"
+
+
+def test_what_comes_over_a_wave_that_alarms_and_is_larger_does_not_end_it_for_10_s() -> None:
+    within, beyond = (round(s * HZ / GRID) for s in (COVERED_S - 1.2, 2.4))
+    state = watched(watched(State(end=20 * HZ), *[3.0] * 15), *[-4.0] * within, size_mv=4.0)
+    assert state.waving
+    assert not watched(state, *[-4.0] * beyond, size_mv=4.0).waving
+    early = watched(watched(State(end=20 * HZ), *[3.0] * 5), *[-4.0] * 8, size_mv=4.0)
+    assert early.wave_since < 0, "a wave that was too short to alarm is forgotten"
+
+
+def test_beats_end_a_wave_however_large_they_are() -> None:
+    state = watched(State(end=20 * HZ, normal_mv=1.0), *[3.0] * 15)
+    for _ in range(round((WAVE_GAP_S + 0.8) * HZ / GRID)):
+        state.beats = beats(100, state.end)
+        watched(state, -4.0, size_mv=4.0)
+    assert not state.waving
 
 
 def test_beats_like_the_patients_own_deny_a_wave_and_end_one() -> None:
