@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ecg.fibrillation import FLAT_MV, GRID, MAX_LEADS, WINDOW, Fibrillation
+from ecg.wave import DENIED
 from simulators.artefact import noise
 from simulators.heart import Heart
 
@@ -66,6 +67,19 @@ def test_the_rate_of_a_regular_wave_is_told() -> None:
     assert last["fibrillatory"]
     assert last["rate_hz"] == pytest.approx(4.0, abs=0.15)
     assert last["regularity"] > 0.95
+
+
+def test_the_size_is_that_of_the_largest_lead_also_where_none_is_large_enough_to_vote() -> None:
+    wave = np.sin(2 * np.pi * 4 * np.arange(2500) / 250).astype(np.float32)
+    assert judged(np.stack([0.02 * wave, 0.05 * wave]))["size_mv"][-1] == pytest.approx(0.1, rel=0.02)
+    assert judged(np.stack([2.0 * wave, 0.5 * wave]))["size_mv"][-1] == pytest.approx(4.0, rel=0.02)
+    assert judged(np.full((1, 2500), np.nan, np.float32))["size_mv"][-1] == 0
+
+
+def test_a_wave_that_is_far_from_fibrillation_has_no_rate() -> None:
+    found = judged(played("sinus", 20))
+    assert (found["score"] < DENIED).any()
+    assert not found["rate_hz"][found["score"] <= DENIED].any()
 
 
 def test_one_failed_lead_does_not_vote() -> None:
