@@ -95,6 +95,7 @@ class Pipeline:
         self._again: dict[int, Partition] = {}
         self._written: dict[int, tuple[int, Setup]] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
+        self._alive: dict[int, frozenset[str]] = {}
         self._anew: dict[int, Anew] = {}
 
     def feed(self, records: Sequence[Record]) -> Out:
@@ -139,7 +140,9 @@ class Pipeline:
         shared = snapshot.decode(row := snapshots[PARTITION_KEY], Partition)
         self._partitions[partition] = shared.sealed_up_to(sealed)
         self._written[partition] = (shared.clock.now_ns, shared.setup)
-        turn = {device.encode(): n for n, device in enumerate(snapshot.head(row).devices)}  # as they were first heard
+        devices = snapshot.head(row).devices
+        self._alive[partition] = frozenset(devices)
+        turn = {device.encode(): n for n, device in enumerate(devices)}  # as they were first heard
         keys = sorted(snapshots.keys() - {PARTITION_KEY}, key=lambda key: (turn.get(key, len(turn)), key))
         beds = [self._restore_bed(partition, snapshots[key]) for key in keys]
         lowest = min(beds, key=lambda bed: bed.state.covers, default=None)
@@ -187,7 +190,7 @@ class Pipeline:
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that are no longer ours."""
         for partition in partitions:
-            for held in (self._partitions, self._again, self._written, self._anew):
+            for held in (self._partitions, self._again, self._written, self._anew, self._alive):
                 held.pop(partition, None)
             for key in [key for key in self._beds if key[0] == partition]:
                 self._close(self._beds.pop(key))
@@ -317,8 +320,7 @@ class Pipeline:
         """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
         bed = self._beds.get((record.partition, entry.device))
         if bed is None:
-            known = record.offset <= self._partitions[record.partition].covers  # and forgotten since: it has no row
-            if isinstance(entry, Refused) or known:
+            if isinstance(entry, Refused) or self._was_forgotten(record, entry.device):
                 return
             bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
             self._beds[record.partition, entry.device] = bed
@@ -343,6 +345,14 @@ class Pipeline:
             bed.state.arrived_ns = bed.state.clock.now_ns
             heard.append(Heard(record.offset, Arrival.GOOD))
         heard.extend(Heard(record.offset, piece) for piece in pieces)
+
+    def _was_forgotten(self, record: Record, device: str) -> bool:
+        """Say whether a device without a bed, heard of before the partition's own snapshot, was gone by then.
+
+        One that was not is put back from the row of an earlier life, and begins anew here as it did the first time.
+        """
+        alive = device in self._alive.get(record.partition, ())
+        return not alive and record.offset <= self._partitions[record.partition].covers
 
     def _seal(self, minute: Minute, out: Out) -> None:
         """Seal the chains of a partition, and forget the devices that are gone; a seal is given once."""

@@ -6,7 +6,7 @@ What a bed was shown but can have again from other samples is not in it: see the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -69,7 +69,18 @@ class Kept(msgspec.Struct, array_like=True):
     pulses: bytes
 
 
-class SchemaError(ValueError):
+class RowsError(ValueError):
+    """The rows of a partition cannot be taken up, which is why it is derived again from the log."""
+
+
+class MissingRowError(RowsError):
+    """The row of a partition names devices that have no row."""
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        super().__init__(f"each device of a partition must have a row, got none of {', '.join(devices)}")
+
+
+class SchemaError(RowsError):
     """A row is not of this version's schema."""
 
     def __init__(self, found: Head | None) -> None:
@@ -101,6 +112,17 @@ def decode(value: bytes, body: type[Body]) -> Body:
         return _rows(body).decode(value)[-1]
     except msgspec.DecodeError as error:
         raise SchemaError(found) from error
+
+
+def check_rows(rows: Mapping[bytes, bytes]) -> None:
+    """Raise MissingRowError where a device that the row of a partition names has none among its rows.
+
+    A worker that was stopped for long, and thought that it still held the partition, may have removed a newer one.
+    """
+    if PARTITION_KEY in rows:
+        missing = [device for device in head(rows[PARTITION_KEY]).devices if device.encode() not in rows]
+        if missing:
+            raise MissingRowError(missing)
 
 
 def head_or_none(value: bytes) -> Head | None:

@@ -28,7 +28,7 @@ from stream.newest import last_values, newest_rows
 from stream.pipeline import Pipeline
 from stream.pulse import Pulse, StoodStillError
 from stream.signing import Signer
-from stream.snapshot import SchemaError
+from stream.snapshot import RowsError, check_rows
 from stream.warm import warm_up
 from stream.watch import Watch
 
@@ -130,8 +130,9 @@ class Worker:
         for p, part in inputs.items():
             sealed = _signed.decode(seals[p]).body if p in seals else None
             try:
+                check_rows(rows[p])
                 wanted = await self._run(self._pipeline.restore, p, rows[p], sealed)
-            except SchemaError as error:
+            except RowsError as error:
                 log.error("snapshots_unusable", partition=p, error=str(error), derived_from_offset=first[part])
                 wanted = await self._run(self._pipeline.rebuild, p, rows[p], first[part], sealed)
             if wanted is not None and wanted > end[part]:

@@ -18,6 +18,7 @@ from stream import seal
 from stream.batch import Out, Record
 from stream.bed import BAD_FRAMES
 from stream.pipeline import QUARANTINED_EVERY, Pipeline
+from stream.snapshot import MissingRowError, check_rows
 
 T0_NS = 1_800_000_000_000_000_000  # a whole minute
 SECOND_NS = 10**9
@@ -170,6 +171,35 @@ def test_a_device_that_was_forgotten_does_not_begin_again_where_another_is_taken
     again = {decode_alert(value).id: value for _, value in out.alerts}
     assert len(again) > 3
     assert {id: value for id, value in again.items() if given.get(id) != value} == {}
+
+
+def test_a_device_that_came_back_goes_on_where_it_is_taken_up_from_a_row_of_its_earlier_life() -> None:
+    pipeline, rows, earlier = Pipeline({}), {}, b""
+    end = next(r.offset for r in log() if decode(r.value) == Tick("a", 250, T0_NS + 251 * SECOND_NS))
+    for at in range(0, end, 10):
+        for _, key, value in pipeline.feed(log()[at : min(end, at + 10)]).snapshots:
+            if value is None:
+                rows.pop(key)
+            else:
+                rows[key] = value
+                earlier = value if key == b"leaves" and at < 100 else earlier
+    assert rows[b"leaves"] != earlier
+    after = Pipeline({})
+    resume = after.restore(0, {**rows, b"leaves": earlier}, undisturbed().seals[3][1]) or 0
+    assert resume < 110
+    assert together([after.feed(log()[resume:])]).seals[-1] == undisturbed().seals[-1]
+    assert "leaves" in seals(undisturbed())[-1].heads
+
+
+def test_a_partition_whose_row_names_a_device_without_a_row_is_not_taken_up() -> None:
+    pipeline = Pipeline({})
+    rows = {key: value for _, key, value in pipeline.feed(log()[:60]).snapshots if value is not None}
+    rows |= pipeline.snapshot(0)
+    check_rows(rows)
+    check_rows({})
+    del rows[b"leaves"]
+    with pytest.raises(MissingRowError, match="got none of leaves"):
+        check_rows(rows)
 
 
 def bad(offset: int, key: bytes) -> Record:
