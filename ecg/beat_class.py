@@ -6,7 +6,6 @@ import math
 
 from numba import njit
 
-from ecg.beat_judge import log_odds
 from ecg.beat_shape import fit
 from ecg.beat_state import JOIN, RECENT, TEMPLATES
 
@@ -120,19 +119,6 @@ def supraventricular(s, f, weights):
         return -1.0
     z = w.base + w.early * min(0.0, f[EARLY] + 0.1) + w.earlier * min(0.0, f[EARLY] + 0.25)
     return z + w.uneven * f[UNEVEN] + w.before * min(0.0, f[BEFORE])
-
-
-@njit(cache=True)
-def ventricular_or_early(s, f, odds, judges):
-    """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, and 0 for any other.
-
-    As long as no normal beat is known there is nothing to compare with, and the first impression, `odds`, decides.
-    """
-    if s.dominant < 0:
-        return 1 if odds > 0.0 else 0
-    if log_odds(judges.ventricular, f) > 0.0:
-        return 1
-    return 2 if log_odds(judges.supraventricular, f) > 0.0 else 0
 
 
 @njit(cache=True)

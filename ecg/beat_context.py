@@ -6,8 +6,9 @@ import math
 
 from numba import njit
 
-from ecg.beat_class import APART
-from ecg.beat_intervals import FIRST, SINCE_NEAR, in_supraventricular_run, intervals
+from ecg.beat_class import APART, SINCE
+from ecg.beat_intervals import FIRST, SINCE_LONG, SINCE_NEAR, in_supraventricular_run, intervals
+from ecg.beat_judge import log_odds
 from ecg.beat_state import JOIN, RING, SHAPE_LEADS, WIDE
 
 # what a beat is described by beside `ecg.beat_class` and `ecg.beat_intervals`; logarithms of ratios, unless it says
@@ -40,6 +41,14 @@ T_REST = FIRST + 41  # energy of the difference after the QRS over the normal QR
 LEAST_GAIN = FIRST + 42  # size of the QRS lead by lead over the normal one's: the smallest and the largest
 MOST_GAIN = FIRST + 43
 N_CONTEXT = FIRST + 44
+
+V = ord("V")
+FAST_S = 0.6
+"""Interval of a ventricular tachycardia at its slowest: 100 a minute."""
+NO_DOUBT = -5.5
+"""First impression, as log-odds, up to which a beat is not ventricular; all but a few normal beats are below."""
+EARLY = -0.02
+"""Interval over the median one, as logarithm, from which on a beat is not early."""
 
 _BEFORE = 74
 """Samples of the long shape before the anchor, 296 ms; every second one is kept, up to 192 ms behind it."""
@@ -169,6 +178,25 @@ def describe_beat(s, leads, anchor, since, template, like, m, x, sums, f):
     waves(s, leads, x, sums, f)
     shape_history(s, template, template >= 0 and like > JOIN, m, f)
     f[LAST_ODDS], f[WIDTH] = s.last_odds, m[2] * 0.01
+
+
+@njit(cache=True)
+def ventricular_or_early(s, f, odds, judges):
+    """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, and 0 for any other.
+
+    As long as no normal beat is known there is nothing to compare with, and the first impression, `odds`, decides. That
+    is enough, too, where a beat follows a ventricular one as fast as in a tachycardia: none of these is to be missed.
+    The judges are asked only where there may be a doubt.
+    """
+    if s.dominant < 0:
+        return 1 if odds > 0.0 else 0
+    if s.found.label == V and odds > 0.0 and f[SINCE] < FAST_S:
+        return 1
+    if odds > NO_DOUBT and log_odds(judges.ventricular, f) > 0.0:
+        return 1
+    if min(f[SINCE_NEAR], f[SINCE_LONG]) < EARLY and log_odds(judges.supraventricular, f) > 0.0:
+        return 2
+    return 2 if in_supraventricular_run(s) else 0
 
 
 @njit(cache=True)

@@ -13,11 +13,10 @@ from ecg.beat_class import (
     remember,
     supraventricular,
     ventricular,
-    ventricular_or_early,
 )
-from ecg.beat_context import EARLY_ODDS, N_CONTEXT, ODDS, describe_beat, learn_context
+from ecg.beat_context import EARLY_ODDS, N_CONTEXT, ODDS, describe_beat, learn_context, ventricular_or_early
 from ecg.beat_filter import BLOCK, SHAPE_DELAY, filtered, settle
-from ecg.beat_intervals import in_supraventricular_run, note_interval
+from ecg.beat_intervals import note_interval
 from ecg.beat_shape import learn, measure, recognise, t_peak
 from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE
 
@@ -90,7 +89,7 @@ def _accept(s, leads, at, moved, scratch, like, template, back, weights):
     odds = ventricular(s, f, weights)
     f[ODDS], f[EARLY_ODDS] = odds, supraventricular(s, f, weights)
     kind = ventricular_or_early(s, f, odds, weights.judges)
-    found.label = V if kind == 1 else S if kind == 2 or in_supraventricular_run(s) else N
+    found.label = V if kind == 1 else S if kind == 2 else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
     found.amplitude_mv = m[0]

@@ -68,7 +68,7 @@ RIDGE = 2e-5
 
 MANY = {"N": 1000, "S": 100, "V": 100}
 """Beats of a class in a record above which each counts less, by the root of their number."""
-LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.2, 0.6
+LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.5, 0.6
 """Log-odds by which the judges lean towards naming a beat: F1 was best out of fold about there."""
 
 NO_BEAT = "O"
