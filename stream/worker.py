@@ -168,9 +168,9 @@ class Worker:
         fed = time.monotonic()
         self._pulse.check()
         await durable(self._producer, [Send(topics.ALERTS, key, value) for key, value in out.alerts])
-        await durable(self._producer, self._seals(out))
+        await durable(self._producer, [*self._seals(out), *self._letters(out, fresh)])
         self._pulse.check()
-        await durable(self._producer, [*_rest(out), *self._letters(out, fresh)])
+        await durable(self._producer, _rest(out))
         self._whole = True
         self.watch.took(fresh, out, fed - started, time.monotonic() - fed)
         for partition in sorted(out.stopped - self.stopped):

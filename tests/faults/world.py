@@ -26,6 +26,8 @@ from tests.faults.ward import SCRIPTS, T0_NS, Monitor, Network
 MOMENTS = (
     f"send {topics.ALERTS}",
     f"stored {topics.ALERTS}",
+    f"send {topics.DEAD_LETTERS}",
+    f"stored {topics.DEAD_LETTERS}",
     f"send {topics.STATE}",
     f"stored {topics.STATE}",
     f"send {topics.STATE} behind alerts",
@@ -33,7 +35,8 @@ MOMENTS = (
     f"stored {topics.VITALS}",
     "acknowledge",
 )
-"""When a worker may be struck: before and after alerts, and snapshots, are durable; and before it acknowledges."""
+"""When a worker may be struck: before and after alerts, dead letters and snapshots are durable; and before it
+acknowledges."""
 Blow = Literal["kill", "stop", "terminate"]
 
 
