@@ -100,9 +100,10 @@ LEARNED: dict[str, dict[str, tuple[str, ...]]] = {
     "run": {"cinc2015": tuple(_CINC2015.split())},
     "artefact": {"vfdb": TRAINED_ON["vfdb"], "cudb": TRAINED_ON["cudb"], "mitdb": tuple(_MITDB.split())},
 }
-"""Records by set, by part: the weights of the wave (`ecg.wave`), those of the beat detector (`ecg.beat_weights`), the
-weights for atrial fibrillation (`ecg.atrial_weights`), how unlike the beats of a run may be (`ecg.rate.RUN_SPREAD`, and
-for the challenge's types `ecg.challenge2015_fit`), and what a restless second is (`ecg.quality.RESTLESS`)."""
+"""Records by set, by part: the weights of the wave (`ecg.wave`), those of the beat detector and what names its beats
+(`ecg.beat_weights`, `ecg.beat_judge`), the weights for atrial fibrillation (`ecg.atrial_weights`), how unlike the beats
+of a run may be (`ecg.rate.RUN_SPREAD`, and for the challenge's types `ecg.challenge2015_fit`), and what a restless
+second is (`ecg.quality.RESTLESS`)."""
 
 APART: dict[str, dict[str, tuple[str, ...]]] = {
     "quality": {"cinc2011": tuple(_CINC2011.split())},

@@ -4,7 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import beat_context as names
+from ecg.beat_class import SINCE
 from ecg.beat_detect import detect
+from ecg.beat_intervals import SINCE_LONG
+from ecg.beat_judge import Judges, shipped
 from ecg.beat_state import BEAT, Rules, first_state
 from ecg.rows import Rows
 from tests.ecg.test_beats import RATE, complexes, every, noise
@@ -69,3 +72,22 @@ def test_a_shape_is_known_by_when_its_beats_came_before() -> None:
 
 def test_everything_that_describes_a_beat_is_a_number() -> None:
     assert np.isfinite(F).all()
+
+
+def test_a_fast_beat_after_a_ventricular_one_is_ventricular_on_first_impression() -> None:
+    bed, f = first_state().reshape(1), np.zeros(names.N_CONTEXT)
+    bed["dominant"] = 0
+    never = shipped()._replace(ventricular=shipped().ventricular._replace(lean=np.array([-99.0])))
+    for last, since_s, odds, kind in (("V", 0.4, 1.0, 1), ("V", 0.8, 1.0, 0), ("V", 0.4, -1.0, 0), ("N", 0.4, 1.0, 0)):
+        bed["found"]["label"], f[SINCE] = ord(last), since_s
+        assert names.ventricular_or_early(bed[0], f, odds, never) == kind, (last, since_s, odds)
+
+
+def test_judges_are_not_asked_where_there_is_no_doubt() -> None:
+    bed, f = first_state().reshape(1), np.zeros(names.N_CONTEXT)
+    bed["dominant"] = 0
+    always = Judges(*(judge._replace(lean=np.array([99.0])) for judge in shipped()))
+    assert names.ventricular_or_early(bed[0], f, names.NO_DOUBT - 0.1, always) == 0
+    assert names.ventricular_or_early(bed[0], f, names.NO_DOUBT + 0.1, always) == 1
+    f[SINCE_LONG] = names.EARLY - 0.01
+    assert names.ventricular_or_early(bed[0], f, names.NO_DOUBT - 0.1, always) == 2
