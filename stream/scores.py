@@ -112,7 +112,9 @@ _RHYTHM = {
     "false_alarms_per_bed_day_atrial_fibrillation": "false AF alarms a bed a day",
     "ltafdb_af_se": "`ltafdb`: AF from RR intervals, duration, Se",
     "ltafdb_af_sp": "`ltafdb`: AF from RR intervals, duration, Sp",
+    "ltafdb_af_ppv": "`ltafdb`: AF from RR intervals, duration, +P",
     "cinc2017_rules_f1_mean": "`cinc2017`: mean F1 of N, A, O (a fraction)",
+    "cinc2017_rules_f1_af": "`cinc2017`: F1 of AF (a fraction)",
 }
 _QUALITY = {
     "cinc2011_accuracy": "`cinc2011`: acceptable or not, accuracy (a fraction)",
@@ -138,9 +140,9 @@ SCORES: tuple[Asked, ...] = (
     ),
     *(
         Asked(
-            f"`ec57`, `mitdb`, {noise} at 6 dB", ("ec57", "--noise", noise, "--snr-db", "6", *_PEER), ("mitdb",), _QRS
+            f"`ec57`, `mitdb`, {noise} at {db} dB", ("ec57", "--noise", noise, "--snr-db", db, *_PEER), ("mitdb",), _QRS
         )
-        for noise in ("em", "ma", "bw")
+        for noise, db in (("em", "12"), ("em", "6"), ("ma", "6"), ("bw", "6"))
     ),
     *(
         Asked("`challenge2015`, `cinc2015`", ("challenge2015", *how), ("cinc2015",), _ALARMS)
