@@ -8,7 +8,7 @@ import pytest
 from ecg.quality_forest import SHIPPED, made
 from ecg.record import read
 from model import dataset
-from model.card import card, forest_card
+from model.card import card, forest_card, small_cards
 from model.labels import CLASSES
 from model.weights import Classifier, load, shipped
 
@@ -22,7 +22,9 @@ def classifier() -> Classifier:
 
 def test_the_model_card_is_what_the_weights_say_of_themselves(classifier: Classifier) -> None:
     forest = forest_card(made(SHIPPED.read_bytes()))
-    assert (ROOT / "MODEL_CARD.md").read_text() == card(classifier.metadata, classifier.parameters) + forest
+    assert (ROOT / "MODEL_CARD.md").read_text() == card(
+        classifier.metadata, classifier.parameters
+    ) + forest + small_cards()
 
 
 def test_the_weights_name_a_commit_of_unchanged_code(classifier: Classifier) -> None:
