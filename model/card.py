@@ -140,8 +140,8 @@ _SMALL_PARTS: tuple[tuple[str, str, str, str], ...] = (
         "strip_forest.safetensors",
         "The forests of short strips",
         "is a strip of one lead normal, atrial fibrillation, another rhythm, or noise? Four forests over 91 "
-        "quantities. **They decide nothing on the ward.** Strips were held between two hands, and named by people who disagreed "
-        "often.",
+        "quantities. **They decide nothing on the ward.** Strips were held between two hands, and named by people who "
+        "disagreed often.",
         "vigil evaluate rhythm --cross-validate",
     ),
 )
