@@ -31,14 +31,14 @@ _INSTRUCTIONS = ("AVX512F", "AVX2", "AVX", "SSE42", "ASIMD")
 
 
 def sources() -> list[Path]:
-    """Return the files whose text decides, sorted by package and name."""
-    here = Path(__file__).parent
-    packages = [sorted((here.parent / package).glob("*.py")) for package in ("ecg", "model")]
-    return [*packages[0], *packages[1], *(here / f"{name}.py" for name in DECIDES)]
+    """Return the files that decide: text, and the weights beside it, sorted by package and name."""
+    here, kinds = Path(__file__).parent, (("ecg", "*.py"), ("ecg", "*.safetensors"), ("model", "*.py"))
+    found = [path for package, kind in kinds for path in sorted((here.parent / package).glob(kind))]
+    return [*found, *(here / f"{name}.py" for name in DECIDES)]
 
 
 def code_version() -> str:
-    """Return the release, and behind a plus the first 10 digits of the sha256 of the sources that decide."""
+    """Return the release, and behind a plus the first 10 digits of the sha256 of the files that decide."""
     digest = hashlib.sha256()
     for path in sources():
         digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())

@@ -17,6 +17,11 @@ def test_every_module_that_the_pipeline_loads_is_in_the_version() -> None:
     assert {name for name in imported if name and name.startswith("stream.")} <= named
 
 
+def test_the_weights_that_rules_decide_by_are_in_the_version() -> None:
+    weights = {path.name for path in sources() if path.suffix == ".safetensors"}
+    assert {"beat_judge.safetensors", "atrial_weights.safetensors"} <= weights
+
+
 def test_the_version_is_the_release_and_a_digest_and_stays_the_same() -> None:
     release, _, digest = VERSION.partition("+")
     assert release == "0.1.0"
