@@ -13,6 +13,7 @@ from ecg import estimate
 from ecg.condition import LETHAL
 from ecg.learned import LEARNED, has_seen
 from ecg.segments import JUDGED
+from ecg.strip_class import Class
 from stream.evaluate import atrial, strips
 from stream.evaluate.figures import Figures
 from stream.evaluate.refit import Refitted
@@ -202,7 +203,7 @@ def _add_atrial(found: Found, into: Figures, anew: Sequence[str]) -> None:
         chosen = {name: each for name, each in found.cinc2017.items() if each.seen == bool(suffix)}
         if suffix and not chosen:
             continue
-        pairs = [(each.truth, each.decided) for each in chosen.values()]
+        pairs: list[tuple[Class, Class]] = [(each.truth, each.decided) for each in chosen.values()]
         rows = dict(zip(chosen, strips.confusion(pairs).tolist(), strict=True))
         into.add(f"cinc2017_rules_f1_mean{suffix}", rows, strips.f1_mean)
         for name, symbol in strips.NAMED.items():
