@@ -26,9 +26,9 @@ from stream.inforce import Nets, load_in_force
 from stream.kafka import Kafka, Send, durable, reading
 from stream.newest import last_values, newest_rows
 from stream.pipeline import Pipeline
-from stream.pulse import Pulse, StoodStillError
 from stream.signing import Signer
 from stream.snapshot import RowsError, check_rows
+from stream.standstill import Standstill, StoodStillError
 from stream.warm import warm_up
 from stream.watch import Watch
 
@@ -87,7 +87,7 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, "pipeline")  # its own: heartbeats, answers and metrics go on meanwhile
         nets.thread = self._thread
         self._seen: set[int] = set()
-        self._pulse = Pulse()
+        self._standstill = Standstill()
         self.turn = asyncio.Lock()
         self.closed, self._whole = False, False
         self.stopped: set[int] = set()
@@ -154,22 +154,22 @@ class Worker:
             If the brokers refuse.
         ValueError
             If records that the log holds were left out on the way here.
-        stream.pulse.StoodStillError
+        stream.standstill.StoodStillError
             If this process stood still for so long that another may have taken its place.
         """
         fresh = [record for record in records if await self._in_turn(record)]
         if not fresh:
             return
         started, self._whole = time.monotonic(), False
-        self._pulse.begin()
+        self._standstill.begin()
         if missing := await self._run(self._pipeline.missing_weights, fresh):
             await self._nets.load(missing, must=False)
         out = await self._run(self._pipeline.feed, fresh)
         fed = time.monotonic()
-        self._pulse.check()
+        self._standstill.check()
         await durable(self._producer, [Send(topics.ALERTS, key, value) for key, value in out.alerts])
         await durable(self._producer, [*self._seals(out), *self._letters(out, fresh)])
-        self._pulse.check()
+        self._standstill.check()
         await durable(self._producer, _rest(out))
         self._whole = True
         self.watch.took(fresh, out, fed - started, time.monotonic() - fed)
@@ -190,9 +190,9 @@ class Worker:
         """Write a snapshot of every device, due or not; but of nothing that a batch which failed went through."""
         if not self._whole:
             return
-        self._pulse.check()
+        self._standstill.check()
         rows = await self._run(self._rows)
-        self._pulse.check()
+        self._standstill.check()
         await durable(self._producer, rows)
 
     def _rows(self) -> list[Send]:

@@ -12,7 +12,7 @@ from stream import topics
 from stream.app import _take
 from stream.health import Health
 from stream.publish import Publisher
-from stream.pulse import Pulse, StoodStillError
+from stream.standstill import Standstill, StoodStillError
 from stream.store import Store
 from stream.ticker import tick
 from stream.worker import Worker
@@ -175,7 +175,7 @@ class WorkerProcess(Process):
         kafka = {"bootstrap_servers": host}
         producer: Any = Producer(bootstrap_servers=host)
         worker = Worker(kafka, producer, Health("worker"))
-        worker._pulse = Pulse(host.clock)
+        worker._standstill = Standstill(host.clock)
         app = SimpleNamespace(consumer_generation_id=-1, restored=-1)
         stream = SimpleNamespace(ack=self._ack(host))
         position: dict[int, int] = {}

@@ -18,7 +18,7 @@ class StoodStillError(RuntimeError):
     """The process stood still for so long that its partitions may be another's; what it holds is void."""
 
 
-class Pulse:
+class Standstill:
     """Notices when the event loop, and with it the process, stood still.
 
     Parameters
@@ -29,9 +29,9 @@ class Pulse:
     Examples
     --------
     >>> times = iter([0.0, 1.0, 9.0])
-    >>> pulse = Pulse(clock=lambda: next(times))
-    >>> pulse.note(); pulse.note()
-    >>> pulse.longest_s
+    >>> standstill = Standstill(clock=lambda: next(times))
+    >>> standstill.note(); standstill.note()
+    >>> standstill.longest_s
     8.0
     """
 
