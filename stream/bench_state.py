@@ -32,6 +32,7 @@ from stream.kafka import Kafka, Send, durable, producing
 from stream.nets import load_net, read_weights
 from stream.pipeline import Pipeline
 from stream.placement import partition_of
+from stream.process import configure_logs
 from stream.settings import Settings
 from stream.snapshot import PARTITION_KEY
 from stream.worker import SEND_BYTES, Worker
@@ -63,6 +64,7 @@ def state(settings: Settings, beds: int, seconds: int, writing_s: int, leads: in
     int
         Exit status: 1 where a row, the share or the restore is over its limit.
     """
+    configure_logs(settings.log)
     with Services(settings) as services:
         asyncio.run(topics.create(services.clients))
         figures = asyncio.run(_measured(services.clients, beds, seconds, writing_s, leads))
