@@ -152,16 +152,22 @@ def test_killed_anywhere_and_restored_every_seal_comes_again_the_same_or_not_at_
     assert sealed == [body for _, body in undisturbed().seals]
 
 
-def test_a_device_that_was_forgotten_does_not_begin_again_where_another_is_taken_up_from_an_older_row() -> None:
+def rows_before(second: int, device: bytes) -> tuple[dict[bytes, bytes], bytes]:
+    """The rows as of a second's tick, and the last one of a device from the first hundred records."""
     pipeline, rows, older = Pipeline({}), {}, b""
-    end = next(r.offset for r in log() if decode(r.value) == Tick("a", 200, T0_NS + 201 * SECOND_NS))
+    end = next(r.offset for r in log() if decode(r.value) == Tick("a", second, T0_NS + (second + 1) * SECOND_NS))
     for at in range(0, end, 10):
         for _, key, value in pipeline.feed(log()[at : min(end, at + 10)]).snapshots:
             if value is None:
                 rows.pop(key)
             else:
                 rows[key] = value
-                older = value if key == b"stays" and at < 100 else older
+                older = value if key == device and at < 100 else older
+    return rows, older
+
+
+def test_a_device_that_was_forgotten_does_not_begin_again_where_another_is_taken_up_from_an_older_row() -> None:
+    rows, older = rows_before(200, b"stays")
     assert b"leaves" not in rows
     after = Pipeline({})
     resume = after.restore(0, {**rows, b"stays": older}, undisturbed().seals[2][1]) or 0
@@ -174,15 +180,7 @@ def test_a_device_that_was_forgotten_does_not_begin_again_where_another_is_taken
 
 
 def test_a_device_that_came_back_goes_on_where_it_is_taken_up_from_a_row_of_its_earlier_life() -> None:
-    pipeline, rows, earlier = Pipeline({}), {}, b""
-    end = next(r.offset for r in log() if decode(r.value) == Tick("a", 250, T0_NS + 251 * SECOND_NS))
-    for at in range(0, end, 10):
-        for _, key, value in pipeline.feed(log()[at : min(end, at + 10)]).snapshots:
-            if value is None:
-                rows.pop(key)
-            else:
-                rows[key] = value
-                earlier = value if key == b"leaves" and at < 100 else earlier
+    rows, earlier = rows_before(250, b"leaves")
     assert rows[b"leaves"] != earlier
     after = Pipeline({})
     resume = after.restore(0, {**rows, b"leaves": earlier}, undisturbed().seals[3][1]) or 0
