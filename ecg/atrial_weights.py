@@ -11,11 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import safetensors.numpy
 from numba import njit
 from numpy.typing import NDArray
+
+from ecg.weights_file import made, pack
+
+__all__ = ["FARTHEST", "SHIPPED", "Weights", "decode", "encode", "in_force", "log_odds", "made", "shipped", "weighing"]
 
 SHIPPED = Path(__file__).with_name("atrial_weights.safetensors")
 FARTHEST = 6.0
@@ -65,10 +68,7 @@ def _layer(x, matrix, bias):
 
 def encode(weights: Weights, made: Mapping[str, Any]) -> bytes:
     """Return weights as safetensors; `made` says how they came about."""
-    return safetensors.numpy.save(
-        {name: np.ascontiguousarray(value, np.float64) for name, value in weights._asdict().items()},
-        {"made": msgspec.json.encode(made, order="deterministic").decode()},
-    )
+    return pack({name: np.ascontiguousarray(value, np.float64) for name, value in weights._asdict().items()}, made)
 
 
 def decode(data: bytes) -> Weights:
@@ -83,12 +83,6 @@ def decode(data: bytes) -> Weights:
     if set(tensors) != set(Weights._fields):
         raise ValueError(f"atrial weights must have {', '.join(Weights._fields)}, got {', '.join(sorted(tensors))}")
     return Weights(**tensors)
-
-
-def made(data: bytes) -> dict[str, Any]:
-    """Return how weights came about, as their file says."""
-    size = int.from_bytes(data[:8], "little")
-    return msgspec.json.decode(msgspec.json.decode(data[8 : 8 + size])["__metadata__"]["made"])
 
 
 @cache

@@ -5,9 +5,8 @@ A tree has the same depth everywhere, so that a beat's way through it takes as l
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -38,12 +37,3 @@ def log_odds(trees, f):
             at = 2 * at + 1 + (1 if f[trees.feature[k, at]] > trees.cut[k, at] else 0)
         total += trees.leaf[k, at - nodes]
     return total
-
-
-def made(kept: bytes) -> dict[str, Any]:
-    """Return how weights were made, as `encode` was told; raises ValueError where it is no such file."""
-    try:
-        length = int.from_bytes(kept[:8], "little")
-        return msgspec.json.decode(msgspec.json.decode(kept[8 : 8 + length])["__metadata__"]["made"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"weights must be safetensors that say how they were made: {error}") from error

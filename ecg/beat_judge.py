@@ -12,14 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import safetensors.numpy
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.beat_forest import Trees, made
+from ecg.beat_forest import Trees
 from ecg.beat_forest import log_odds as of_trees
+from ecg.weights_file import made, pack
 
 __all__ = ["Judge", "Judges", "Nets", "Trees", "decode", "encode", "log_odds", "made", "of_nets", "of_trees", "shipped"]
 
@@ -115,8 +115,7 @@ def encode(judges: Judges, made: Mapping[str, object]) -> bytes:
         tensors[f"{name}.lean"] = judge.lean
         tensors |= {f"{name}.trees.{part}": np.ascontiguousarray(each) for part, each in judge.trees._asdict().items()}
         tensors |= {f"{name}.nets.{part}": np.ascontiguousarray(each) for part, each in judge.nets._asdict().items()}
-    said = msgspec.json.encode(dict(made), order="sorted").decode()
-    return safetensors.numpy.save(tensors, {"made": said})  # one entry: several would have no order of their own
+    return pack(tensors, made)
 
 
 def decode(kept: bytes) -> Judges:

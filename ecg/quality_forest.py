@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
 from ecg.quality_features import NAMES, describe
+from ecg.weights_file import made, pack
 
 _KINDS = {"edges": "f8", "feature": "u2", "step": "u1", "votes": "f8"}
 SHIPPED = Path(__file__).with_name("quality_forest.safetensors")
@@ -99,8 +99,7 @@ def encode(forest: Forest, made: Mapping[str, object]) -> bytes:
         How it was made, for its metadata: command, seed, split, commit, records.
     """
     tensors = {name: np.ascontiguousarray(each.astype(_KINDS[name])) for name, each in forest._asdict().items()}
-    said = msgspec.json.encode({"features": NAMES, **made}, order="sorted").decode()
-    return safetensors.numpy.save(tensors, {"made": said})  # one entry: several would have no order of their own
+    return pack(tensors, {"features": NAMES, **made})
 
 
 def decode(kept: bytes) -> Forest:
@@ -122,12 +121,3 @@ def decode(kept: bytes) -> Forest:
     if forest.feature.shape != shape or forest.step.shape != shape or leaves & (leaves - 1):
         raise ValueError(f"a forest of {len(forest.votes)} trees must have nodes of shape {shape}")
     return forest
-
-
-def made(kept: bytes) -> dict[str, Any]:
-    """Return how a forest was made, as `encode` was told; raises ValueError where it is no such file."""
-    try:
-        length = int.from_bytes(kept[:8], "little")
-        return msgspec.json.decode(msgspec.json.decode(kept[8 : 8 + length])["__metadata__"]["made"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"a forest must be safetensors that say how they were made: {error}") from error

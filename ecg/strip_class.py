@@ -11,14 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ecg.beat_forest import Trees, made
+from ecg.beat_forest import Trees
 from ecg.beat_forest import log_odds as odds_of
 from ecg.strip_features import features, prepare
+from ecg.weights_file import made, pack
 
 __all__ = ["CLASSES", "SHIPPED", "Class", "Forests", "classify", "decode", "encode", "log_odds", "made", "shipped"]
 
@@ -66,7 +66,7 @@ def encode(forests: Forests, how: Mapping[str, Any]) -> bytes:
         for name, trees in forests._asdict().items()
         for part, kind in _KINDS.items()
     }
-    return safetensors.numpy.save(tensors, {"made": msgspec.json.encode(dict(how), order="sorted").decode()})
+    return pack(tensors, how)
 
 
 def decode(kept: bytes) -> Forests:
