@@ -150,7 +150,8 @@ class FrontEnd:
         padded = _padded(list(zip(streams, raw, strict=True)))
         quality = self._judge(chunks, raw, padded)
         clean = self._denoise(chunks, streams, padded)
-        beats = self._per_bed(self._beats, chunks, clean)
+        found = self._per_bed(self._beats, chunks, clean)
+        beats = [self._pacers[c.bed].name(each) for c, each in zip(chunks, found, strict=True)]
         fibrillation = self._per_bed(self._fibrillation, chunks, clean)
         shown = [self._pacers[c.bed].put_back(signal) for c, signal in zip(chunks, clean, strict=True)]
         pulses = self._find_pulses(chunks)

@@ -4,6 +4,8 @@ A spike is 0.1-2 ms wide, one to three samples of a device. Left in, a filter fo
 it depends on the device's rate; the shrinkage may take it for noise, and a beat detector for a complex. So its samples
 are held at the level shortly before it, what it rose above that is kept, and is added to the clean signal where it was.
 Where the filters do nothing, a spike at 250 Hz comes back as it was.
+
+A beat that follows a spike closely is a paced one: what the device flags says so, and no shape need be known.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.beats import MAX_DELAY_S
 from ecg.resample import ANALYSIS_HZ
 
 SPIKE_S = 0.002
 """How long a spike may last, from its flagged sample on, and how long before that its flank may begin."""
 REST_S, REST = 0.02, 4
 """Time, and at least so many samples, after a spike in which no other is taken out: flags can never hide a heart."""
+PACED_S = 0.2
+"""A beat whose largest deflection follows a spike within this is paced: a wide complex may take so long to its top."""
 
 Signal = NDArray[np.float32]
+_P = ord("P")
+_KEPT_SAMPLES = round((MAX_DELAY_S + PACED_S) * ANALYSIS_HZ) + 1
 
 
 class Spike(NamedTuple):
@@ -34,7 +41,10 @@ class Spike(NamedTuple):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """State of a bed: samples in and out, the last ones of each lead, and a spike of which `left` are still to come."""
+    """State of a bed: samples in and out, the last ones of each lead, and a spike of which `left` are still to come.
+
+    `spikes` are those, at 250 Hz, that a beat may still be found to follow.
+    """
 
     rate_hz: float
     seen: int
@@ -46,6 +56,7 @@ class _Kept(msgspec.Struct, array_like=True):
     level: list[float]
     height: list[float]
     waiting: list[Spike]
+    spikes: list[int]
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
@@ -76,7 +87,7 @@ class Pacer:
 
     def __init__(self, rate_hz: float, leads: int) -> None:
         nothing = np.full((leads, 1 + int(SPIKE_S * rate_hz)), np.nan)
-        self._kept = _Kept(rate_hz, 0, 0, 0, nothing.tolist(), 0, 0, nothing[:, 0].tolist(), [0.0] * leads, [])
+        self._kept = _Kept(rate_hz, 0, 0, 0, nothing.tolist(), 0, 0, nothing[:, 0].tolist(), [0.0] * leads, [], [])
 
     def take_out(self, mv: Signal, flags: Sequence[int] = ()) -> Signal:
         """Take the next samples of the device and return them without flagged spikes.
@@ -102,6 +113,22 @@ class Pacer:
         self._remember(mv)
         return out
 
+    def name(self, beats: NDArray[np.void]) -> NDArray[np.void]:
+        """Return beats that were found in the clean signal, ndarray of `BEAT`; those that follow a spike are P.
+
+        A spike on a beat's way down, or after it, did not evoke it. An atrial spike is followed by a conducted beat
+        later than `PACED_S`, or that one is called paced, too.
+        """
+        kept = self._kept
+        if not kept.spikes or not len(beats):
+            return beats
+        spikes = np.array(kept.spikes, np.int64)
+        last = np.searchsorted(spikes, beats["sample"], side="right") - 1
+        since = beats["sample"] - spikes[np.maximum(last, 0)]
+        out = beats.copy()
+        out["label"][(last >= 0) & (since <= PACED_S * ANALYSIS_HZ)] = _P
+        return out
+
     def put_back(self, clean: Signal) -> Signal:
         """Take the next samples at 250 Hz that come of the filters, shape (n_leads, m); return them with the spikes.
 
@@ -110,6 +137,8 @@ class Pacer:
         """
         kept = self._kept
         first, kept.given = kept.given, kept.given + clean.shape[1]
+        if kept.spikes and kept.spikes[0] < kept.given - _KEPT_SAMPLES:
+            kept.spikes = [at for at in kept.spikes if at >= kept.given - _KEPT_SAMPLES]
         if kept.left and kept.at < kept.given:
             self._end()
         due = [spike for spike in kept.waiting if spike.at < kept.given]
@@ -133,6 +162,7 @@ class Pacer:
         kept = self._kept
         rate = Fraction(kept.rate_hz).limit_denominator(1000)
         kept.at = int((kept.seen + flag) * ANALYSIS_HZ / rate + Fraction(1, 2))
+        kept.spikes.append(kept.at)
         kept.left = len(kept.before[0])
         kept.free = kept.seen + flag + kept.left + max(REST, round(REST_S * kept.rate_hz))
         kept.level = [

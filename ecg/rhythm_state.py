@@ -14,8 +14,10 @@ from ecg.resample import ANALYSIS_HZ
 
 STEP = 50
 """Samples of a step, 0.2 s."""
-WIDE_MS, UNLIKE = 120.0, 0.7
-"""A fusion or unknown beat counts as ventricular from this width, if it resembles the normal ones less than this."""
+UNLIKE = 0.7
+"""A beat that resembles the patient's normal ones less than this is unlike them."""
+PACED_RR, TACHYCARDIA_RR = 100, 150
+"""Intervals, in samples, that no pacer paces the ventricles at, 150 a minute, and of a tachycardia, 100 a minute."""
 SMALL, SHAPES = 0.5, 8
 """A beat unlike the normal ones and smaller than this share of them is doubtful, unless one of so many before had its
 shape: noise gives such waves where a heart stands still, and hardly two alike."""
@@ -23,15 +25,15 @@ shape: noise gives such waves where a heart stands still, and hardly two alike."
 Items = NDArray[Any] | Sequence[np.void]
 
 _KEEP = 24
-_VENTRICULAR = ord("V")
-_UNSURE_CLASSES = (ord("F"), ord("Q"))
+_VENTRICULAR, _PACED = ord("V"), ord("P")
 
 
 class Beat(msgspec.Struct, array_like=True, frozen=True):
     """A beat as the rules need it; `rr` is the samples since the beat before, 0 where unknown.
 
     One that resembles the patient's normal beats less than `UNLIKE` is `unlike`. `shape` is the number of the patient's
-    shape that it has and `t_peak` the sample of the T wave's peak before it, -1 where unknown.
+    shape that it has and `t_peak` the sample of the T wave's peak before it, -1 where unknown. `paced` is one that
+    followed a spike that the device flagged.
     """
 
     sample: int
@@ -42,6 +44,7 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     amplitude_mv: float
     shape: int = -1
     t_peak: int = -1
+    paced: bool = False
 
 
 class Mark(NamedTuple):
@@ -106,10 +109,12 @@ def take_beat(state: State, beat: np.void) -> None:
         return
     follows = before is not None and before.sample >= state.quiet_since and beat["rr_s"] == beat["rr_s"]
     rr = sample - before.sample if before is not None and follows else 0
-    unlike, width_ms = bool(beat["similarity"] < UNLIKE), float(beat["width_ms"])
-    ventricular = label == _VENTRICULAR or (label in _UNSURE_CLASSES and unlike and width_ms >= WIDE_MS)
+    unlike, paced = bool(beat["similarity"] < UNLIKE), label == _PACED
+    ventricular = label == _VENTRICULAR or (paced and unlike and _too_fast(rr, before))
     place = (int(beat["shape"]), int(beat["t_peak"]))
-    taken = Beat(sample, rr, ventricular, unlike, width_ms, float(beat["amplitude_mv"]), *place)
+    taken = Beat(
+        sample, rr, ventricular, unlike, float(beat["width_ms"]), float(beat["amplitude_mv"]), *place, paced=paced
+    )
     state.beats = [*state.beats[1 - _KEEP :], taken]
     if not _is_doubtful(taken, state):
         state.sure_at = sample
@@ -120,6 +125,16 @@ def take_beat(state: State, beat: np.void) -> None:
         state.ventricular = [*(at for at in state.ventricular if at > sample - 60 * ANALYSIS_HZ), sample]
     elif 0.2 * ANALYSIS_HZ < rr < 2.5 * ANALYSIS_HZ and before is not None and not before.ventricular:
         atrial.take(state.atrial, rr / ANALYSIS_HZ, sample)
+
+
+def _too_fast(rr: int, before: Beat | None) -> bool:
+    """Whether a beat after a spike is none of the pacer's: a tachycardia goes on through spikes that it outruns.
+
+    It comes faster than any pacer, or as fast as in a tachycardia after a ventricular beat that no spike came before.
+    """
+    return 0 < rr < PACED_RR or (
+        0 < rr < TACHYCARDIA_RR and before is not None and before.ventricular and not before.paced
+    )
 
 
 def _is_doubtful(beat: Beat, state: State) -> bool:

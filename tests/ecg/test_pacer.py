@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ecg.beats import BEAT
 from ecg.pacer import Pacer
 from ecg.resample import Resampler
 from ecg.wavelet import Denoiser
@@ -147,3 +148,22 @@ def test_neither_cutting_nor_a_restart_change_a_bit(
     whole = run(x, sorted(flags), rate_hz, [], 20)
     parts = run(x, sorted(flags), rate_hz, cuts, 20)
     assert [a.tobytes() for a in parts] == [a.tobytes() for a in whole]
+
+
+@pytest.mark.parametrize(("since", "label"), [(-1, "V"), (0, "P"), (50, "P"), (51, "V")])
+def test_a_beat_up_to_200_ms_after_a_spike_is_paced(since: int, label: str) -> None:
+    pacer = Pacer(500.0, leads=1)
+    pacer.take_out(np.zeros((1, 4000), np.float32), flags=(1000, 3000))
+    beats = np.zeros(2, BEAT)
+    beats["sample"], beats["label"] = [400, 500 + since], ord("V")
+    assert pacer.name(beats[:1])["label"].tobytes() == b"V"
+    assert pacer.name(beats[1:])["label"].tobytes().decode() == label
+    assert beats["label"].tobytes() == b"VV"
+
+
+def test_a_spike_is_forgotten_once_no_beat_can_follow_it() -> None:
+    pacer = Pacer(250.0, leads=1)
+    for k in range(40):
+        pacer.take_out(np.zeros((1, 250), np.float32), flags=(10, 100, 200))
+        pacer.put_back(np.zeros((1, 250), np.float32))
+        assert len(pacer.snapshot()) < 150, k
