@@ -79,3 +79,17 @@ def train_quality(
     from stream.evaluate.quality import train
 
     train(data, out)
+
+
+@app.command("head")
+def train_head(
+    data: Data,
+    backbone: Annotated[Path, typer.Option("--backbone", help="Published file of weights: ECGFounder's or ECG-FM's.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the head goes (safetensors).")],
+    leads: Annotated[str | None, typer.Option(help="Leads in the order that the network takes, as I,II,III.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds by patient.")] = 1,
+) -> None:
+    """Fit a linear head on the features of a published network, on WFDB records that `labels.csv` in DIR names."""
+    from model.backbones.head import train
+
+    train(backbone, data, out, seed, leads=tuple(leads.split(",")) if leads else None)
