@@ -6,7 +6,7 @@ What they decide, and after whom, stands in `ecg.condition_table`.
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -43,6 +43,10 @@ RANGES: dict[str, Range] = {
     "svt_beats": Range(3, 30, "beats", "a run of this many beats from above the ventricles can be a tachycardia"),
     "svt_rate_bpm": Range(120, 250, "bpm", "the rate above which such a run is a supraventricular tachycardia"),
     "irregular_spread": Range(0.08, 0.4, "x mean", "RR intervals that spread by more than this are irregular"),
+    "st_high_mv": Range(-1.8, 2.0, "mV", "ST of a lead above this alarms"),
+    "st_low_mv": Range(-2.0, 1.8, "mV", "ST of a lead below this alarms"),
+    "qtc_high_ms": Range(200, 800, "ms", "QTc above this alarms"),
+    "qtc_delta_ms": Range(30, 200, "ms", "QTc this much longer than in the patient's first five minutes alarms"),
     "lead_off_s": Range(0.5, 10, "s", "an electrode off for this long alarms"),
     "no_data_s": Range(2, 120, "s", "no frame for this long alarms"),
 }
@@ -59,6 +63,10 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     rate_high_bpm: float | None = None
     pvcs_per_minute: float | None = None
     no_data_s: float | None = None
+    st_high_mv: float | None = None
+    st_low_mv: float | None = None
+    qtc_high_ms: float | None = None
+    qtc_delta_ms: float | None = None
 
     def check(self) -> None:
         """Raise ValueError where a limit is outside its range."""
@@ -68,7 +76,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ward's settings, in force for every patient without limits of their own.
 
-    `off` names the conditions that do not alarm in this ward, of those in `ecg.condition.MAY_BE_OFF`.
+    `off` names the conditions that do not alarm in this ward, of those in `ecg.condition.MAY_BE_OFF`; `qtc_formula` is
+    how QT is brought to a rate of 60 (`ecg.rhythm_st`).
     """
 
     asystole_s: float = 4.0
@@ -93,6 +102,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     svt_beats: int = 5
     svt_rate_bpm: float = 180.0
     irregular_spread: float = 0.15
+    st_high_mv: float = 0.2
+    st_low_mv: float = -0.2
+    qtc_high_ms: float = 500.0
+    qtc_delta_ms: float = 60.0
+    qtc_formula: Literal["fridericia", "bazett"] = "fridericia"
     off: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -127,6 +141,7 @@ def _check(values: Limits | Settings) -> None:
         if name in RANGES and value is not None and not RANGES[name].low <= value <= RANGES[name].high:
             low, high, unit, _ = RANGES[name]
             raise ValueError(f"{name} must be between {low:g} and {high:g} {unit}, got {value!r}")
-    low, high = getattr(values, "rate_low_bpm", None), getattr(values, "rate_high_bpm", None)
-    if low is not None and high is not None and low >= high:
-        raise ValueError(f"rate_low_bpm must be below rate_high_bpm ({high:g}), got {low!r}")
+    for below, above in (("rate_low_bpm", "rate_high_bpm"), ("st_low_mv", "st_high_mv")):
+        low, high = getattr(values, below), getattr(values, above)
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"{below} must be below {above} ({high:g}), got {low!r}")

@@ -36,7 +36,7 @@ CONDITIONS: dict[str, Condition] = {condition.name: condition for condition in A
 LETHAL: tuple[str, ...] = tuple(c.name for c in ALL if c.lethal)
 """The conditions that cannot be switched off."""
 MAY_BE_OFF: tuple[str, ...] = tuple(c.name for c in ALL if c.priority == "medium" and not c.technical)
-"""Those that a ward may switch off: the rhythms of medium priority."""
+"""Those that a ward may switch off: rhythms, ST and QTc, of medium priority."""
 CHAINS: tuple[tuple[str, ...], ...] = (
     (
         "asystole",
@@ -69,6 +69,7 @@ CHAINS: tuple[tuple[str, ...], ...] = (
         "multiform_pvcs",
     ),
     ("atrial_fibrillation", "irregular_rhythm", "missed_beat"),
+    ("qtc_high", "qtc_delta"),
     ("artefact_suspended", "artefact"),
     ("all_leads_off", "lead_off"),
 )

@@ -111,6 +111,20 @@ ALL: tuple[Condition, ...] = (
               "an RR interval over {missed_beat_ratio} the mean of even ones before it, no ventricular beat "
               "among them",
               "Mindray TM80, Spacelabs", hold_s=10.0, inhibit_s=600.0),
+    Condition("st_high", "medium", "MDC 131840", "** ST {leads} {value:+.2f} > {limit:+.2f} mV",
+              "in some lead ST at J + 60 ms of the averaged normal beat is above {st_high_mv}, with a QRS of at most "
+              "120 ms",
+              "Philips ST/AR, Mindray", delay_s=60.0, hold_s=60.0, inhibit_s=600.0, by_lead=True),
+    Condition("st_low", "medium", "MDC 131840", "** ST {leads} {value:+.2f} < {limit:+.2f} mV",
+              "the same is below {st_low_mv}",
+              "Philips ST/AR, Mindray", delay_s=60.0, hold_s=60.0, inhibit_s=600.0, by_lead=True),
+    Condition("qtc_high", "medium", "MDC 146948", "** QTc {value:.0f} > {limit:g} ms",
+              "QTc of the averaged normal beat, the median of five minutes, is above {qtc_high_ms}, with a QRS of at "
+              "most 120 ms",
+              "Philips, Mindray", delay_s=150.0, hold_s=60.0, inhibit_s=600.0),
+    Condition("qtc_delta", "medium", "MDC 146948", "** QTc {value:+.0f} ms (limit {limit:g} ms)",
+              "the same is longer than in the first five minutes of the patient by over {qtc_delta_ms}",
+              "Philips, Mindray", delay_s=150.0, hold_s=60.0, inhibit_s=600.0),
     Condition("no_data", "medium", "VIGIL no_data", "! NO DATA for {value:.0f} s",
               "no frame for {no_data_s}, by the ward's clock in the log", "Vigil", technical=True, hold_s=0.0),
     Condition("cannot_analyse", "medium", "VIGIL cannot_analyse", "! CANNOT ANALYSE ECG for {value:.0f} s",

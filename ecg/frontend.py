@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.artefact import is_noisy
+from ecg.average_beat import MEASURED, AverageBeats
 from ecg.beats import Beats
 from ecg.fibrillation import Fibrillation
 from ecg.mains import Mains
@@ -28,6 +29,7 @@ _Padded = tuple[NDArray[np.int64], Signal, NDArray[np.int64]]
 """Leads of many beds under each other: their rows, samples padded to one width, and how many are valid."""
 _NOTHING: Signal = np.empty((0, 0), np.float32)
 _NO_PULSES: NDArray[np.void] = np.empty(0, PULSE)
+_NO_MEASURED: NDArray[np.void] = np.empty(0, MEASURED)
 
 
 class Chunk(NamedTuple):
@@ -62,7 +64,7 @@ class Analysis(NamedTuple):
     `clean` is float32 (n_leads, m) at 250 Hz, the samples that follow the ones given before; `beats` and `fibrillation`
     are structured arrays (see those modules); `quality` has the seconds that ended, in order. `shown` is `clean` with
     the pacer spikes that the device flagged, which nothing else sees. `pulses` are those of the pulse leads
-    (`ecg.pulse`), in the order in which they were sure.
+    (`ecg.pulse`), in the order in which they were sure. `measured` is what the averaged normal beat showed.
     """
 
     clean: NDArray[np.float32]
@@ -71,6 +73,7 @@ class Analysis(NamedTuple):
     quality: list[BedSecond]
     shown: NDArray[np.float32]
     pulses: NDArray[np.void] = _NO_PULSES
+    measured: NDArray[np.void] = _NO_MEASURED
 
 
 class _Layout(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class _Kept(msgspec.Struct, array_like=True):
     mains: list[bytes]
     pacer: bytes
     pulses: list[bytes]
+    averages: list[bytes]
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
@@ -101,6 +105,7 @@ class FrontEnd:
         self._resampler, self._denoiser, self._quality = Resampler(), Denoiser(), Quality()
         self._beats, self._fibrillation = Beats(), Fibrillation()
         self._mains, self._pulses = Mains(), Pulses()
+        self._averages = AverageBeats()
         self._pacers: dict[int, Pacer] = {}
         self._layouts: dict[int, _Layout] = {}
         self._streams, self._bed_rows, self._pulse_rows = _Free(), _Free(), _Free()
@@ -120,6 +125,7 @@ class FrontEnd:
             self._mains.reset(stream)
         self._beats.reset(bed)
         self._fibrillation.reset(bed)
+        self._averages.open(bed, self._layouts[bed].streams)
         self._pacers[bed] = Pacer(rate_hz, n_leads)
         return bed
 
@@ -149,13 +155,18 @@ class FrontEnd:
         streams = [self._layouts[chunk.bed].streams for chunk in chunks]
         padded = _padded(list(zip(streams, raw, strict=True)))
         quality = self._judge(chunks, raw, padded)
-        clean = self._denoise(chunks, streams, padded)
+        rows, x, count = padded
+        level = (rows, self._mains.feed(rows, x, count), count)
+        clean = self._denoise(chunks, streams, level)
         found = self._per_bed(self._beats, chunks, clean)
         beats = [self._pacers[c.bed].name(each) for c, each in zip(chunks, found, strict=True)]
         fibrillation = self._per_bed(self._fibrillation, chunks, clean)
         shown = [self._pacers[c.bed].put_back(signal) for c, signal in zip(chunks, clean, strict=True)]
         pulses = self._find_pulses(chunks)
-        return [Analysis(*parts) for parts in zip(clean, beats, fibrillation, quality, shown, pulses, strict=True)]
+        new = [signal.shape[1] for signal in clean]
+        measured = self._averages.feed([chunk.bed for chunk in chunks], streams, *level, new, beats)
+        parts = zip(clean, beats, fibrillation, quality, shown, pulses, measured, strict=True)
+        return [Analysis(*each) for each in parts]
 
     def snapshot(self, bed: int) -> bytes:
         """Return a bed's rows as bytes."""
@@ -171,6 +182,7 @@ class FrontEnd:
                 [self._mains.snapshot(s) for s in streams],
                 self._pacers[bed].snapshot(),
                 [self._pulses.snapshot(row) for row in self._layouts[bed].pulses],
+                self._averages.snapshot(bed, streams),
             )
         )
 
@@ -190,6 +202,7 @@ class FrontEnd:
         self._pacers[bed].restore(state.pacer)
         for row, each in zip(self._layouts[bed].pulses, state.pulses, strict=True):
             self._pulses.restore(row, each)
+        self._averages.restore(bed, streams, state.averages)
         return bed
 
     def _resample(self, chunks: Sequence[Chunk]) -> list[Signal]:
@@ -204,9 +217,8 @@ class FrontEnd:
         return self._with_tails(chunks, raw, self._resampler)
 
     def _denoise(self, chunks: Sequence[Chunk], streams: Sequence[tuple[int, ...]], padded: _Padded) -> list[Signal]:
-        """Take mains and noise out; quality is judged before, as it is what the electrodes bring."""
-        rows, x, count = padded
-        y, m = self._denoiser.feed(rows, self._mains.feed(rows, x, count), count)
+        """Take noise out; quality is judged before that and mains, as it is what the electrodes bring."""
+        y, m = self._denoiser.feed(*padded)
         return self._with_tails(chunks, _apart(streams, y, m), self._denoiser)
 
     def _with_tails(self, chunks: Sequence[Chunk], signals: list[Signal], stage: Resampler | Denoiser) -> list[Signal]:

@@ -1,18 +1,16 @@
-"""The path on which ST and QT are measured: light denoising, and a baseline with 1.5 s of look-ahead all to itself.
+"""The path on which ST and QT are measured: a baseline with 1.5 s of look-ahead all to itself, and nothing else.
 
 The monitoring path (`ecg.wavelet`, `ecg.wander`) must be quick, so that its baseline sees 0.4 s ahead and follows the
 heart itself where it should follow the electrode. Here the baseline is a linear-phase low-pass at 0.6 Hz: means of 10
 samples (40 ms), weighted by a sinc under a Kaiser window (Kaiser, 1974) from 1.46 s before to 1.46 s after; straight
 lines join the results. It passes wander of up to 0.3 Hz within 3 % and leaves hearts of 54 a minute and more alone.
+Noise stays in: what is measured here is an average of many beats (`ecg.average_beat`), which takes it out.
 
 Where blocks are missing, they count as the mean of those that are there; nothing is used from beyond a gap of 0.2 s,
 since the level after it may be another one. A level is its own baseline wherever a stream begins, ends or breaks off.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
@@ -21,7 +19,6 @@ from numpy.typing import NDArray
 from ecg.atrous import LIMIT_MV
 from ecg.resample import ANALYSIS_HZ
 from ecg.rows import Rows
-from ecg.wavelet import Denoiser, Denoising
 
 TICK = 10
 """Samples at 250 Hz whose mean is one value of the grid."""
@@ -44,31 +41,8 @@ _POSITIVE = np.hanning(_WINDOW + 2)[1:-1].astype(np.float32)
 _SUM, _HELD, _BEFORE, _AFTER = range(_WINDOW, _WINDOW + 4)
 
 
-@dataclass(frozen=True)
-class StFiltering:
-    """How samples for ST and QT are made.
-
-    Parameters
-    ----------
-    denoising : Denoising
-        What is taken out beside the baseline; its own estimate of wander must be off, and its delay at most `DELAY`.
-    """
-
-    denoising: Denoising = field(default_factory=lambda: Denoising(wander=False))
-
-    def __post_init__(self) -> None:
-        if self.denoising.wander:
-            raise ValueError("denoising must leave wander in, got wander=True")
-        if self.denoising.delay > DELAY:
-            raise ValueError(f"denoising must have a delay of at most {DELAY} samples, got {self.denoising.delay}")
-
-
 class StPath:
     """Streams of many leads made ready for measuring ST and QT, a row a stream.
-
-    Parameters
-    ----------
-    config : StFiltering, optional
 
     Attributes
     ----------
@@ -92,37 +66,26 @@ class StPath:
     (126, True)
     """
 
-    def __init__(self, config: StFiltering | None = None) -> None:
-        self.config = config or StFiltering()
+    def __init__(self) -> None:
         self.delay = DELAY
-        self._denoiser = Denoiser(self.config.denoising)
-        waiting = DELAY - self._denoiser.delay
-        layout = np.dtype([("seen", "i8"), ("baseline", "f4", (_WINDOW + 4,)), ("waiting", "f4", (waiting,))])
+        layout = np.dtype([("seen", "i8"), ("baseline", "f4", (_WINDOW + 4,)), ("waiting", "f4", (DELAY,))])
         initial = np.zeros((), dtype=layout)
         initial["waiting"] = np.nan
         initial["baseline"] = np.nan
         initial["baseline"][[_SUM, _HELD]] = 0
         self.rows = Rows(initial)
-        self._size = layout.itemsize
 
     def reset(self, row: int) -> None:
         """Start a stream in a row."""
-        self._denoiser.reset(row)
         self.rows.reset(row)
 
     def snapshot(self, row: int) -> bytes:
         """Return the state of a stream."""
-        return self.rows.snapshot(row) + self._denoiser.snapshot(row)
+        return self.rows.snapshot(row)
 
     def restore(self, row: int, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
-        self.restore_all([row], [kept])
-
-    def restore_all(self, rows: Sequence[int], kept: Sequence[bytes]) -> None:
-        """Put several streams back at once; see `restore`."""
-        self._denoiser.restore_all(rows, [held[self._size :] for held in kept])
-        for row, held in zip(rows, kept, strict=True):
-            self.rows.restore(row, held[: self._size])
+        self.rows.restore(row, kept)
 
     def feed(
         self, rows: NDArray[np.int64], x: NDArray[np.float32], count: NDArray[np.int64]
@@ -150,9 +113,8 @@ class StPath:
         y = np.full((len(rows), int(count.max(initial=0))), np.nan, dtype=np.float32)
         m = np.zeros(len(rows), dtype=np.int64)
         if y.size:
-            clean, given = self._denoiser.feed(rows, x, count)
             state = self.rows.state
-            _feed(state["seen"], state["baseline"], state["waiting"], rows, x, count, clean, given, y, m)
+            _feed(state["seen"], state["baseline"], state["waiting"], rows, x, count, y, m)
         return np.ascontiguousarray(y[:, : int(m.max(initial=0))]), m
 
     def flush(self, row: int) -> NDArray[np.float32]:
@@ -163,18 +125,16 @@ class StPath:
 
 
 @njit(cache=True, error_model="numpy")
-def _feed(seen, baseline, waiting, rows, x, count, clean, given, y, m):  # pyright: ignore
-    """Hold the denoised samples of each stream until their baseline is known, and take it off."""
-    kept = waiting.shape[1]
-    line = np.empty(kept + x.shape[1], dtype=np.float32)
+def _feed(seen, baseline, waiting, rows, x, count, y, m):  # pyright: ignore
+    """Hold the samples of each stream until their baseline is known, and take it off."""
+    line = np.empty(DELAY + x.shape[1], dtype=np.float32)
     base = np.empty(x.shape[1], dtype=np.float32)
     for i in range(rows.shape[0]):
         row, n = rows[i], count[i]
-        line[:kept] = waiting[row]
-        first = kept + n - given[i]
-        line[kept:first] = np.nan
-        line[first : kept + n] = clean[i, : given[i]]
-        waiting[row] = line[n : n + kept]
+        line[:DELAY] = waiting[row]
+        for k in range(n):
+            line[DELAY + k] = x[i, k] if abs(x[i, k]) < _LIMIT_MV else np.float32(np.nan)
+        waiting[row] = line[n : n + DELAY]
         _follow(baseline[row], seen[row] % TICK, x[i, :n], base)
         early = min(max(DELAY - seen[row], 0), n)
         for k in range(early, n):

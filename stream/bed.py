@@ -18,6 +18,7 @@ from ecg import alert as message
 from ecg.alarm import CLOCK_NS, Alarm, Transition
 from ecg.alert import Alert, Evidence, Source, Vitals
 from ecg.artefact import Ladder, Level
+from ecg.average_beat import MEASURED
 from ecg.beats import BEAT
 from ecg.clinical import Settings
 from ecg.condition import CONDITIONS, LETHAL, Finding, words
@@ -30,6 +31,7 @@ from ecg.pulse import PULSE
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm, Step
+from ecg.rhythm_st import StQt
 from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
@@ -90,7 +92,7 @@ class Bed:
         now_ns = clock.now_ns
         self.state = State(setup=setup, tick_ns=now_ns, frame_tick_ns=now_ns, arrived_ns=now_ns, clock=clock.copy())
         self.timeline, self.rhythm, self.alarm, self.risk = Timeline(), Rhythm(()), Alarm(device), RiskLevel()
-        self.windows, self.confirm = Windows(0), Confirm((), ())
+        self.windows, self.confirm, self.st_qt = Windows(0), Confirm((), ()), StQt(())
         self.front: int | None = None
         self.handed_on: snapshot.Head | None = None
         self.mark: Head | None = None
@@ -121,7 +123,7 @@ class Bed:
         state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
         state.ladder, state.fibrillatory, state.spikes = Ladder(), False, []
         self.windows, self._pending = Windows(len(leads)), Pending()
-        self.rhythm = Rhythm(leads)
+        self.rhythm, self.st_qt = Rhythm(leads), StQt(leads, baseline=self.st_qt.baseline)
         self.confirm = Confirm([each.name for each in piece.leads if each.kind in PULSE_KINDS], leads)
 
     def consume(
@@ -205,6 +207,8 @@ class Bed:
         off, settings, paced = self._off(end), self._settings(), self.alarm.paced
         spikes, state.spikes = [s for s in state.spikes if s < end], [s for s in state.spikes if s >= end]
         found = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
+        if of_st_qt := self._st_qt(end, end_ns, settings, paced=paced):
+            found = found._replace(findings=[*found.findings, *of_st_qt])
         step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns, self.alarm.holding()))
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
@@ -220,6 +224,15 @@ class Bed:
         for finding in () if self.alarm.standby else confirmed.told:
             self._withhold(finding)
         return Step(confirmed.findings, None, "unknown") if confirmed.withheld else step
+
+    def _st_qt(self, end: int, end_ns: int, settings: Settings, *, paced: bool) -> list[Finding]:
+        """Return what holds of ST and QTc, by what was measured up to the end of a step."""
+        pending = self._pending
+        measured = pending.measured
+        if len(measured):
+            n = int(np.searchsorted(measured["at"], end, side="right"))
+            measured, pending.measured = measured[:n], measured[n:]
+        return self.st_qt.step(end, end_ns, measured, settings, paced=paced)
 
     def _advance(self, now_ns: int) -> None:
         """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""
@@ -357,7 +370,7 @@ class Bed:
     def _forget_patient(self) -> None:
         """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
         state = self.state
-        self.rhythm = Rhythm(state.leads, first=state.step_end)
+        self.rhythm, self.st_qt = Rhythm(state.leads, state.step_end), StQt(state.leads, state.step_end)
         self.confirm = Confirm(self.confirm.pulse_leads, state.leads)
         self.risk, state.risk_onset_ns, state.risk_n = RiskLevel(), 0, 0
         state.beats, state.probabilities, state.blind_steps = "", None, 0
@@ -515,6 +528,8 @@ class Bed:
             len(pending.trace),
             self.confirm.snapshot(),
             pending.pulses.tobytes(),
+            self.st_qt.snapshot(),
+            pending.measured.tobytes(),
         )
         return snapshot.encode(kept, state.covers, state.chain, state.links)
 
@@ -533,6 +548,8 @@ class Bed:
         self._pending.quality, self._pending.probabilities = kept.quality, kept.probabilities
         self.confirm = Confirm.restored(kept.confirm)
         self._pending.pulses = np.frombuffer(kept.pulses, PULSE)
+        self.st_qt = StQt.restored(kept.st_qt)
+        self._pending.measured = np.frombuffer(kept.measured, MEASURED)
         if kept.trace:
             self._pending.trace = self.windows.last(kept.trace)[0]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.artefact import Ladder
+from ecg.average_beat import MEASURED
 from ecg.beats import BEAT
 from ecg.fibrillation import FIBRILLATION
 from ecg.frame import Command, Setup
@@ -133,12 +134,14 @@ class Pending:
         self.probabilities: list[tuple[int, dict[str, float]]] = []
         self.trace: NDArray[np.float32] = np.empty(0, np.float32)
         self.pulses: NDArray[np.void] = np.empty(0, PULSE)
+        self.measured: NDArray[np.void] = np.empty(0, MEASURED)
 
     def add(self, analysis: Analysis, probabilities: list[tuple[int, dict[str, float]]]) -> None:
         """Put what a batch found behind what waits."""
         self.beats = _joined(self.beats, analysis.beats)
         self.fibrillation = _joined(self.fibrillation, analysis.fibrillation)
         self.pulses = _joined(self.pulses, analysis.pulses)
+        self.measured = _joined(self.measured, analysis.measured)
         self.quality += analysis.quality
         self.probabilities += probabilities
         self.trace = np.concatenate([self.trace, analysis.clean[0]])

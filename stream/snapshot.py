@@ -67,6 +67,8 @@ class Kept(msgspec.Struct, array_like=True):
     trace: int
     confirm: bytes
     pulses: bytes
+    st_qt: bytes
+    measured: bytes
 
 
 class RowsError(ValueError):

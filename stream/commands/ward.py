@@ -163,9 +163,13 @@ def limits(
     rate_high: Annotated[float | None, typer.Option(help="bpm")] = None,
     pvcs_per_minute: Annotated[float | None, typer.Option()] = None,
     no_data: Annotated[float | None, typer.Option(help="s")] = None,
+    st_high: Annotated[float | None, typer.Option(help="mV")] = None,
+    st_low: Annotated[float | None, typer.Option(help="mV")] = None,
+    qtc_high: Annotated[float | None, typer.Option(help="ms")] = None,
+    qtc_delta: Annotated[float | None, typer.Option(help="ms")] = None,
 ) -> None:
     """Set the limits of one patient."""
-    wanted = Limits(rate_low, rate_high, pvcs_per_minute, no_data)
+    wanted = Limits(rate_low, rate_high, pvcs_per_minute, no_data, st_high, st_low, qtc_high, qtc_delta)
     if wanted == Limits():
         raise ValueError("limits must name at least one limit, such as --rate-high 120, got none")
     _give(device, ChangeLimits(wanted), by, reason)

@@ -391,7 +391,7 @@ def test_of_two_findings_of_one_condition_the_first_counts(bed: Bed) -> None:
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_every_condition_can_be_said(bed: Bed, name: str) -> None:
     bed.alarm.feed(bed.now_ns, [finding(name)])
-    bed.now_ns += 100 * S
+    bed.now_ns += 160 * S
     bed.alarm.feed(bed.now_ns, [finding(name)])
     assert bed.alarm.active() == (name,)
 
@@ -438,7 +438,7 @@ def test_a_chain_falls_in_priority_and_is_read_worst_first() -> None:
 
 def test_every_medium_rhythm_stands_in_a_chain() -> None:
     chained = {name for chain in CHAINS for name in chain}
-    assert set(MAY_BE_OFF) | set(LETHAL) <= chained
+    assert set(MAY_BE_OFF) - {"st_high", "st_low"} | set(LETHAL) <= chained
 
 
 MEDIUM = ("rate_high", "rate_low", "pause", "couplet", "nonsustained_vt", "bigeminy", "atrial_fibrillation")

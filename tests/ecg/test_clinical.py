@@ -12,13 +12,15 @@ from ecg.condition import LETHAL, MAY_BE_OFF
 
 
 def replaced(name: str, value: float) -> Settings:
-    """The settings with one changed, and the other limit of the rate out of its way."""
-    away = {"rate_low_bpm": {"rate_high_bpm": 220.0}, "rate_high_bpm": {"rate_low_bpm": 30.0}}.get(name, {})
-    return msgspec.structs.replace(Settings(), **{**away, name: value})
+    """The settings with one changed, and the other limit of the rate, or of ST, out of its way."""
+    away = {"rate_low_bpm": "rate_high_bpm", "rate_high_bpm": "rate_low_bpm"}
+    away |= {"st_low_mv": "st_high_mv", "st_high_mv": "st_low_mv"}
+    other = {away[name]: RANGES[away[name]][int("high" in away[name])]} if name in away else {}
+    return msgspec.structs.replace(Settings(), **{**other, name: value})
 
 
 def test_every_setting_has_a_range_and_the_defaults_are_inside_them() -> None:
-    assert set(RANGES) == set(Settings.__struct_fields__) - {"off"}
+    assert set(RANGES) == set(Settings.__struct_fields__) - {"off", "qtc_formula"}
     assert set(Limits.__struct_fields__) <= set(RANGES)
     Settings().check()
     Limits().check()
