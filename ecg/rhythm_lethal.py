@@ -6,8 +6,9 @@ from ecg import rate
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm_now import Now
+from ecg.rhythm_state import USUAL
 
-BRADY_BEATS, TACHY_BEATS = 4, 12
+BRADY_BEATS, TACHY_BEATS = USUAL, 12
 """Intervals whose mean makes an extreme rate."""
 
 
@@ -51,13 +52,19 @@ def tachycardia(now: Now) -> Finding | None:
 
 
 def extreme_bradycardia(now: Now) -> Finding | None:
-    """Find the mean of the last intervals, the one that is awaited too, below the extreme limit."""
-    limit_bpm, last = now.settings.extreme_low_bpm, now.awaited()[-BRADY_BEATS:]
+    """Find the mean of the last intervals, the one that is awaited too, below the extreme limit.
+
+    It is enough that those between usual beats are so long, with small waves among them that only noise gives.
+    """
+    last, onset, aside = now.awaited()[-BRADY_BEATS:], now.last_beat - sum(now.intervals[-BRADY_BEATS:]), ""
+    limit_bpm = now.settings.extreme_low_bpm
     if len(last) < BRADY_BEATS or rate.bpm(last) >= limit_bpm:
-        return None
-    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}"
-    onset = max(0, now.last_beat - sum(now.intervals[-BRADY_BEATS:]))
-    return now.find("extreme_bradycardia", onset, rate.bpm(last), limit_bpm, "bpm", trace)
+        last, onset = now.awaited_usual()[-BRADY_BEATS:], next(iter(now.state.usual), 0)
+        aside = "; smaller waves unlike any beat not counted"
+        if len(last) < BRADY_BEATS or rate.bpm(last) >= limit_bpm:
+            return None
+    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}{aside}"
+    return now.find("extreme_bradycardia", max(0, onset), rate.bpm(last), limit_bpm, "bpm", trace)
 
 
 def extreme_tachycardia(now: Now) -> Finding | None:

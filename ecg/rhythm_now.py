@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ecg import rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
@@ -74,8 +76,13 @@ class Now:
 
     def awaited(self) -> list[int]:
         """Return the intervals, and as the last one the time since the last beat where that is longer already."""
-        waiting = round((self.silent_s - UNSURE_S) * ANALYSIS_HZ)
-        return [*self.intervals, waiting] if self.intervals and waiting > self.intervals[-1] else self.intervals
+        return _awaiting(self.intervals, self.silent_s)
+
+    def awaited_usual(self) -> list[int]:
+        """Return the same of the patient's usual beats: noise gives small waves between those of a slow heart."""
+        usual = self.state.usual if self.intervals else []
+        waited_s = (self.state.end - max(self.state.quiet_since, *usual[-1:], -1)) / ANALYSIS_HZ
+        return _awaiting([after - before for before, after in itertools.pairwise(usual)], waited_s)
 
     def find(
         self, condition: str, onset: int, value: float, limit: float | None, unit: str, trace: str, leads: int = 0
@@ -85,6 +92,11 @@ class Now:
         return Finding(
             condition, self.end_ns - (self.state.end - onset) * _NS, value, limit, unit, trace, names or self.leads
         )
+
+
+def _awaiting(intervals: list[int], waited_s: float) -> list[int]:
+    waiting = round((waited_s - UNSURE_S) * ANALYSIS_HZ)
+    return [*intervals, waiting] if intervals and waiting > intervals[-1] else intervals
 
 
 def _is_clear(state: State) -> bool:

@@ -21,6 +21,9 @@ PACED_RR, TACHYCARDIA_RR = 100, 150
 SMALL, SHAPES = 0.5, 8
 """A beat unlike the normal ones and smaller than this share of them is doubtful, unless one of so many before had its
 shape: noise gives such waves where a heart stands still, and hardly two alike."""
+NOISE, USUAL = 0.6, 4
+"""Doubtful waves that resemble the normal beats less than this are passed over between usual ones; intervals between
+these that are remembered."""
 
 Items = NDArray[Any] | Sequence[np.void]
 
@@ -62,10 +65,12 @@ class State(msgspec.Struct, array_like=True):
     """What is remembered of a bed; positions are samples of the session, -1 where there is none.
 
     `sure_at` is the last beat that was not doubtful, `normal_mv` the size of the normal ones; `intervals` are the last
-    ones, in samples, that follow each other without a break. `quiet_since` is the earliest sample from which an absence
-    of beats means something: the session's start, or the end of a time without signal or of fibrillation. `wave_since`
-    to `wave_last` is the evidence of a fibrillatory wave, `organised` how much of it, of late, was a regular one,
-    `waving` that it has been long enough. `marks` is what the rules on beats made of the last one.
+    ones, in samples, that follow each other without a break, `usual` the last beats like the patient's normal ones with
+    nothing between them but doubtful waves that resemble these less than `NOISE`.
+    `quiet_since` is the earliest sample from which an absence of beats means something: the session's start, or the end
+    of a time without signal or of fibrillation. `wave_since` to `wave_last` is the evidence of a fibrillatory wave,
+    `organised` how much of it, of late, was a regular one, `waving` that it has been long enough. `marks` is what the
+    rules on beats made of the last one.
     `wave_odds` are the log-odds of the last judgements, `spikes` the last ones of a pacer that the device flagged.
     """
 
@@ -90,6 +95,7 @@ class State(msgspec.Struct, array_like=True):
     wave_odds: list[float] = []
     wave_mv: float = 0.0
     spikes: list[int] = []
+    usual: list[int] = []
 
 
 def take_off(state: State, off: int) -> None:
@@ -116,8 +122,13 @@ def take_beat(state: State, beat: np.void) -> None:
         sample, rr, ventricular, unlike, float(beat["width_ms"]), float(beat["amplitude_mv"]), *place, paced=paced
     )
     state.beats = [*state.beats[1 - _KEEP :], taken]
-    if not _is_doubtful(taken, state):
+    doubtful = _is_doubtful(taken, state)
+    if not doubtful:
         state.sure_at = sample
+    if not rr or (unlike and not (doubtful and beat["similarity"] < NOISE)):
+        state.usual = []
+    if not unlike:
+        state.usual = [*state.usual[-USUAL:], sample]
     if not unlike:
         state.normal_mv += (0.1 if state.normal_mv else 1.0) * (taken.amplitude_mv - state.normal_mv)
     state.intervals = [*state.intervals[1 - _KEEP :], rr] if rr else []

@@ -168,6 +168,21 @@ def test_60601_2_27_extreme_rates_are_found_within_10_s() -> None:
     assert first_s(fast, "extreme_tachycardia") - 20 <= 10.0
 
 
+@pytest.mark.parametrize(
+    ("similarity", "size_mv", "passed_over"), [(0.4, 0.4, True), (0.65, 0.4, False), (0.4, 0.6, False)]
+)
+def test_small_waves_unlike_any_beat_hide_no_extreme_bradycardia(
+    similarity: float, size_mv: float, passed_over: bool
+) -> None:
+    given = heart(("sinus", 20, {"rate_bpm": 80.0}), ("sinus", 20, {"rate_bpm": 32.0}))
+    slow = given.beats[given.beats["sample"] > 20 * HZ]["sample"]
+    waves = as_beats(slow + 200, np.full(len(slow), ord("N"), np.uint8))
+    waves["similarity"], waves["amplitude_mv"], waves["shape"], waves["rr_s"] = similarity, size_mv, -1, 0.8
+    beats = np.sort(np.concatenate([given.beats, waves]), order="sample")
+    found_s = first_s(steps(given._replace(beats=beats)), "extreme_bradycardia")
+    assert (found_s - 20 <= 11.0) == passed_over
+
+
 @pytest.mark.parametrize(("rate_bpm", "condition"), [(120.0, "rate_high"), (40.0, "rate_low")])
 def test_60601_2_27_the_rate_follows_a_step_in_under_11_s(rate_bpm: float, condition: str) -> None:
     made = steps(heart(("sinus", 30, {"rate_bpm": 80.0}), ("sinus", 20, {"rate_bpm": rate_bpm})), Settings())
