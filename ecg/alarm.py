@@ -9,7 +9,7 @@ that is logged. What may follow what is in one table (`ecg.alarm_table`); nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,9 +27,10 @@ REMIND_NS = 150_000_000_000
 CLOCK_NS = 10_000_000_000
 """Time that runs back by more than this is a clock that was set, and not waited out."""
 
-_VISIBLE = ("on", "acknowledged", "latched")
+_VISIBLE, _HOLDING, _HEARD = ("on", "acknowledged", "latched"), ("on", "covered", "acknowledged"), ("on", "latched")
 _WAITING = ("pending", "inhibited")
 _ORDER = sorted(CONDITIONS, key=lambda name: -RANK[CONDITIONS[name].priority])
+_PLACE = {name: place for place, name in enumerate(_ORDER)}
 _WORSE = {name: worse(name) for name in CONDITIONS}
 
 
@@ -147,15 +148,15 @@ class Alarm:
 
     def active(self) -> tuple[str, ...]:
         """Return the conditions that a board shows, on, acknowledged or latched, worst first."""
-        return tuple(name for name in _ORDER if self._stage(name) in _VISIBLE)
+        return self._in(_VISIBLE)
 
     def holding(self) -> tuple[str, ...]:
         """Return the conditions that hold now and were due, announced or covered, worst first."""
-        return tuple(name for name in _ORDER if self._stage(name) in ("on", "covered", "acknowledged"))
+        return self._in(_HOLDING)
 
     def sounding(self) -> tuple[str, ...]:
         """Return the conditions that sound, worst first: not acknowledged, and in a pause the lethal ones alone."""
-        heard = (name for name in _ORDER if self._stage(name) in ("on", "latched"))
+        heard = self._in(_HEARD)
         return tuple(name for name in heard if CONDITIONS[name].lethal or self.state.paused_until is None)
 
     def feed(self, now_ns: int, findings: Sequence[Finding]) -> list[Transition]:
@@ -175,11 +176,8 @@ class Alarm:
             return []
         found = {finding.condition: _plain(finding) for finding in reversed(findings)}
         changes: list[Transition] = []
-        for name in _ORDER:
-            if name in found:
-                changes += self._hold(name, found[name], now_ns)
-            elif name in state.episodes:
-                changes += self._miss(name)
+        for name in _in_order({*found, *state.episodes}):
+            changes += self._hold(name, found[name], now_ns) if name in found else self._miss(name)
         return changes
 
     def command(self, now_ns: int, action: Action) -> list[Transition]:
@@ -212,6 +210,11 @@ class Alarm:
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
         self.state = _decoder.decode(kept)
+
+    def _in(self, stages: Sequence[Stage]) -> tuple[str, ...]:
+        """Return the conditions whose alarm is at one of some stages, worst first."""
+        there = [name for name, episode in self.state.episodes.items() if episode.stage in stages]
+        return tuple(_in_order(there)) if there else ()
 
     def _stage(self, name: str) -> Stage:
         episode = self.state.episodes.get(name)
@@ -264,8 +267,8 @@ class Alarm:
 
     def _is_covered(self, name: str) -> bool:
         """Whether a worse condition of the chain is announced; a lethal one yields to none that was acknowledged."""
-        covering = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged")
-        return any(self._stage(worse) in covering for worse in _WORSE.get(name, ()))
+        covering, episodes = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged"), self.state.episodes
+        return bool(episodes) and any(w in episodes and episodes[w].stage in covering for w in _WORSE[name])
 
     def _inhibited_s(self, name: str) -> float:
         """Return for how long a condition does not sound yet because one of it, or a worse one, ended not long ago."""
@@ -314,7 +317,7 @@ class Alarm:
 
     def _reset(self) -> list[Transition]:
         self.state.ended = {}
-        return [change for name in _ORDER if name in self.state.episodes for change in self._step(name, "reset")]
+        return [change for name in _in_order(self.state.episodes) for change in self._step(name, "reset")]
 
     def _change_patient(self, patient: Admit | None) -> list[Transition]:
         """Begin or end a patient; the same bed again only corrects what is known of its patient."""
@@ -343,6 +346,11 @@ class Alarm:
         merged = msgspec.structs.replace(self.state.limits, **given)
         merged.check()
         self.state.limits = merged
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return those names that are conditions, worst first."""
+    return sorted(_PLACE.keys() & names, key=_PLACE.__getitem__)
 
 
 def _plain(finding: Finding) -> Finding:

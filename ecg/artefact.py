@@ -113,7 +113,7 @@ class Ladder(msgspec.Struct, array_like=True):
         quiet = not self.noisy & ((1 << QUIET_S) - 1)
         return Level.LETHAL_ONLY if self.noisy_s < LEVEL_2 or self.held_s or quiet else Level.SUSPENDED
 
-    def decided(self, step: Step, end_ns: int, holding: Collection[str] = ()) -> Step:
+    def decided(self, step: Step, end_ns: int, holding: Collection[str] = (), *, clear: bool = False) -> Step:
         """Return what of a step is decided at this level: its findings, rate and rhythm, and the noise that says why.
 
         Parameters
@@ -124,11 +124,13 @@ class Ladder(msgspec.Struct, array_like=True):
             Event time of its end.
         holding : collection of str
             Conditions whose alarm is on: noise begins nothing that must wait, and ends nothing either.
+        clear : bool
+            Whether the last beats are of one shape (`Rhythm.clear`).
         """
         level = self.level
         if level == Level.WHOLE:
             return step
-        if any(_is_sure(f.condition, clear=step.clear) for f in step.findings):
+        if any(_is_sure(f.condition, clear=clear) for f in step.findings):
             level = Level.LETHAL_ONLY
         said = {True: "analysis suspended", False: "lethal conditions alone are decided"}[level == Level.SUSPENDED]
         trace = f"every lead noisy in {self.noisy_s} of the last {LOOKED_AT} s: {said}"

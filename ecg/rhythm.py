@@ -17,8 +17,8 @@ import msgspec
 from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rhythm_pacer, rhythm_rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
-from ecg.rhythm_now import Now
-from ecg.rhythm_state import STEP, Items, Mark, State, take_beat, take_off
+from ecg.rhythm_now import Lately, Now, is_clear, of_beats
+from ecg.rhythm_state import STEP, Beat, Items, Mark, State, take_beat, take_off
 from ecg.rhythm_wave import take_judgement
 
 __all__ = ["STEP", "Rhythm", "Step"]
@@ -27,15 +27,11 @@ _RULES = (*rhythm_lethal.RULES, *rhythm_ectopy.RULES, *rhythm_rate.RULES, *rhyth
 
 
 class Step(NamedTuple):
-    """What holds at the end of a step: the findings, the heart rate (None where none can be said) and its name.
-
-    `clear` is whether the last beats are of one shape (`Now.clear`), as noise never is.
-    """
+    """What holds at the end of a step: the findings, the heart rate (None where none can be said) and its name."""
 
     findings: list[Finding]
     heart_rate_bpm: float | None
     rhythm: str
-    clear: bool = False
 
 
 class Rhythm:
@@ -63,6 +59,7 @@ class Rhythm:
     def __init__(self, leads: Sequence[str], first: int = 0) -> None:
         self.leads = tuple(leads)
         self._state = State(off_since=[-1] * len(self.leads), end=first, quiet_since=first)
+        self._lately: tuple[list[Beat], Settings, Lately] | None = None
 
     def step(
         self,
@@ -100,20 +97,33 @@ class Rhythm:
         state = self._state
         state.end = end
         take_off(state, off)
-        rhythm_pacer.take_spikes(state, spikes)
+        if spikes:
+            rhythm_pacer.take_spikes(state, spikes)
         for judgement in judgements:
             take_judgement(state, judgement, settings.fibrillation_s)
         for beat in beats:
             take_beat(state, beat)
         if len(beats):
             state.marks = _marks(state, settings)
-        now = Now(state, self.leads, end_ns, settings, paced=paced)
+        now = Now(state, self.leads, end_ns, settings, self._of_beats(settings), paced=paced)
         findings = [finding for rule in _RULES if (finding := rule(now)) is not None]
         if now.beating:
             findings += [now.find(*mark) for mark in state.marks]
         if settings.off:
             findings = [each for each in findings if each.condition not in settings.off]
-        return Step(findings, now.rate_bpm, now.name, now.clear)
+        return Step(findings, now.rate_bpm, now.name)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the last beats are of one shape (`ecg.rhythm_now.is_clear`), as noise never is."""
+        return is_clear(self._state)
+
+    def _of_beats(self, settings: Settings) -> Lately:
+        """Return what the last beats say, worked out anew where these or the settings are others."""
+        beats = self._state.beats
+        if self._lately is None or self._lately[0] is not beats or self._lately[1] is not settings:
+            self._lately = (beats, settings, of_beats(self._state, settings))
+        return self._lately[2]
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""

@@ -1,8 +1,13 @@
-"""The state of a bed at the end of a step, with what several rules ask of it: who beats, how fast, and its name."""
+"""The state of a bed at the end of a step, with what several rules ask of it: who beats, how fast, and its name.
+
+What the last beats alone say (`Lately`) is worked out once a beat; what a step adds is how long ago the last one was.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ecg import rate
 from ecg.clinical import Settings
@@ -27,8 +32,26 @@ _NS = 1_000_000_000 // ANALYSIS_HZ
 _NO_RATE = ("no signal", "starting", "unknown", "ventricular fibrillation")
 
 
+class Lately(NamedTuple):
+    """What the last beats alone say, until the next one comes.
+
+    `run` and `run_bpm` are those of `Now`, as long as the run is not over; `bpm` the rate where no beat is overdue;
+    `name` that of the rhythm where nothing worse holds.
+    """
+
+    run: Sequence[Beat]
+    run_bpm: float
+    bpm: float | None
+    name: str
+
+
 class Now:
     """What is so at the end of a step.
+
+    Parameters
+    ----------
+    lately : Lately
+        What the last beats of `state` say (`of_beats`).
 
     Attributes
     ----------
@@ -47,16 +70,21 @@ class Now:
         The heart rate, None where none can be said.
     name : str
         The rhythm's name.
-    clear : bool
-        Whether there were at least `CLEAR_BEATS` in the last `CLEAR_S`, most of them of one shape.
     paced : bool
         Whether the patient is said to have a pacemaker.
     """
 
     def __init__(
-        self, state: State, leads: tuple[str, ...], end_ns: int, settings: Settings, *, paced: bool = False
+        self,
+        state: State,
+        leads: tuple[str, ...],
+        end_ns: int,
+        settings: Settings,
+        lately: Lately,
+        *,
+        paced: bool = False,
     ) -> None:
-        self.paced = paced
+        self.paced, self.lately = paced, lately
         self.state, self.leads, self.end_ns, self.settings = state, leads, end_ns, settings
         self.last_beat = state.beats[-1].sample if state.beats else -1
         self.silent_s = (state.end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ
@@ -66,13 +94,12 @@ class Now:
         self.fibrillation = state.waving and not self.tachycardia_by_wave
         self.intervals = [] if self.asystole or self.fibrillation or not state.usable else state.intervals
         self.beating = bool(self.intervals) and self.silent_s <= RUN_GAP_S
-        self.run: list[Beat] = []
-        if state.beats and state.beats[-1].ventricular and self.silent_s <= RUN_GAP_S and not self.fibrillation:
-            self.run = rate.run(state.beats, int(settings.vt_beats))
-        self.run_bpm = rate.run_bpm(self.run, int(settings.vt_beats))
-        self.clear = _is_clear(state)
+        self.run: Sequence[Beat] = ()
+        self.run_bpm = 0.0
+        if lately.run and self.silent_s <= RUN_GAP_S and not self.fibrillation:
+            self.run, self.run_bpm = lately.run, lately.run_bpm
         self.name = _name(self)
-        self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _rate_bpm(self)
+        self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _now_bpm(self)
 
     def awaited(self) -> list[int]:
         """Return the intervals, and as the last one the time since the last beat where that is longer already."""
@@ -99,16 +126,33 @@ def _awaiting(intervals: list[int], waited_s: float) -> list[int]:
     return [*intervals, waiting] if intervals and waiting > intervals[-1] else intervals
 
 
-def _is_clear(state: State) -> bool:
+def of_beats(state: State, settings: Settings) -> Lately:
+    """Return what the last beats say."""
+    least, run = int(settings.vt_beats), []
+    if state.beats and state.beats[-1].ventricular:
+        run = rate.run(state.beats, least)
+    last = state.intervals[-RATE_BEATS:]
+    return Lately(run, rate.run_bpm(run, least), _rate_bpm(last), _beating_name(state, last))
+
+
+def is_clear(state: State) -> bool:
+    """Say whether there were at least `CLEAR_BEATS` in the last `CLEAR_S`, most of them of one shape."""
     last = [beat.shape for beat in state.beats if beat.sample > state.end - CLEAR_S * ANALYSIS_HZ]
     known = [shape for shape in last if shape >= 0]
     most = max((known.count(shape) for shape in set(known)), default=0)
     return len(last) >= CLEAR_BEATS and most >= CLEAR_SHARE * len(last)
 
 
-def _rate_bpm(now: Now) -> float | None:
-    """Return the mean rate of the last beats, quick where it changed."""
-    last = max(now.intervals[-RATE_BEATS:], now.awaited()[-RATE_BEATS:], key=_mean)
+def _now_bpm(now: Now) -> float | None:
+    """Return the heart rate, lower where the beat that is awaited is overdue."""
+    awaited = now.awaited()
+    if awaited is now.intervals:
+        return now.lately.bpm
+    return _rate_bpm(max(now.intervals[-RATE_BEATS:], awaited[-RATE_BEATS:], key=_mean))
+
+
+def _rate_bpm(last: list[int]) -> float | None:
+    """Return the mean rate of the last intervals, quick where it changed."""
     if len(last) < QUICK_BEATS:
         return None
     quick, before = last[-QUICK_BEATS:], last[:-QUICK_BEATS]
@@ -135,8 +179,13 @@ def _name(now: Now) -> str:
         return "ventricular tachycardia"
     if len(now.intervals) < QUICK_BEATS:
         return "starting" if state.end < 10 * ANALYSIS_HZ else "unknown"
+    return now.lately.name
+
+
+def _beating_name(state: State, last: list[int]) -> str:
+    """Return the rhythm's name by its last beats and intervals."""
     if state.atrial.since >= 0:
         return "atrial fibrillation"
     if sum(beat.ventricular for beat in state.beats[-10:]) >= ECTOPY:
         return "ectopy"
-    return "irregular" if rate.variation(now.intervals[-RATE_BEATS:]) > IRREGULAR else "regular"
+    return "irregular" if len(last) >= QUICK_BEATS and rate.variation(last) > IRREGULAR else "regular"

@@ -18,16 +18,12 @@ from ecg import alert as message
 from ecg.alarm import CLOCK_NS, Alarm, Transition
 from ecg.alert import Alert, Evidence, Source, Vitals
 from ecg.artefact import Ladder, Level
-from ecg.average_beat import MEASURED
-from ecg.beats import BEAT
-from ecg.clinical import Settings
+from ecg.clinical import Limits, Settings
 from ecg.condition import CONDITIONS, LETHAL, Finding, words
 from ecg.confirm import LATE, Confirm
-from ecg.fibrillation import FIBRILLATION
 from ecg.frame import ChangeLimits, Discharge, Setup
 from ecg.frontend import Analysis
 from ecg.lead import PULSE_KINDS
-from ecg.pulse import PULSE
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm, Step
@@ -63,6 +59,7 @@ MOST_SPIKES = 64
 """Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
 BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
+_VERDICTS = {int(verdict): verdict.name.lower() for verdict in Verdict}
 FORGET_NS = 60_000_000_000
 """A device without a patient and without any alarm is forgotten once it was silent for so long."""
 
@@ -98,6 +95,7 @@ class Bed:
         self.mark: Head | None = None
         self._pending = Pending()
         self._given = Given([], [], [])
+        self._in_force: tuple[Settings, Limits, Settings] | None = None
 
     @property
     def setup(self) -> Setup:
@@ -191,11 +189,9 @@ class Bed:
         self._advance(state.anchor_ns + end * SAMPLE_NS)
         if end % ANALYSIS_HZ < STEP:
             state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
-        n = int(np.searchsorted(pending.beats["confirmed"], end))
-        beats, pending.beats = pending.beats[:n], pending.beats[n:]
-        n = int(np.searchsorted(pending.fibrillation["end"], end, side="right"))
-        fibrillation, pending.fibrillation = pending.fibrillation[:n], pending.fibrillation[n:]
-        state.fibrillatory |= bool(fibrillation["fibrillatory"].any())
+        beats, fibrillation = pending.beats.before(end), pending.fibrillation.before(end + 1)
+        if len(fibrillation):
+            state.fibrillatory |= bool(fibrillation["fibrillatory"].any())
         while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
             second, state.quality, noisy = pending.quality.pop(0)
             self.confirm.judged(second, state.quality)
@@ -205,42 +201,50 @@ class Bed:
             state.probabilities = pending.probabilities.pop(0)[1]
         end_ns = state.anchor_ns + end * SAMPLE_NS
         off, settings, paced = self._off(end), self._settings(), self.alarm.paced
-        spikes, state.spikes = [s for s in state.spikes if s < end], [s for s in state.spikes if s >= end]
+        spikes = self._spikes(end)
         found = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
-        if of_st_qt := self._st_qt(end, end_ns, settings, paced=paced):
+        if of_st_qt := self.st_qt.step(end, end_ns, pending.measured.before(end + 1), settings, paced=paced):
             found = found._replace(findings=[*found.findings, *of_st_qt])
-        step = self._confirmed(end, end_ns, state.ladder.decided(found, end_ns, self.alarm.holding()))
+        step = self._confirmed(end, end_ns, self._decided(found, end_ns))
         self._remember(step, beats)
         self._announce([*step.findings, *self._technical()])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
 
+    def _decided(self, found: Step, end_ns: int) -> Step:
+        """Return what of a step is decided where the signal may be noise."""
+        ladder = self.state.ladder
+        if ladder.level == Level.WHOLE:
+            return found
+        return ladder.decided(found, end_ns, self.alarm.holding(), clear=self.rhythm.clear)
+
     def _confirmed(self, end: int, end_ns: int, step: Step) -> Step:
         """Withhold what a pulse contradicts, and say so once; the ECG then has neither a rate nor a rhythm."""
-        pending = self._pending
-        n = int(np.searchsorted(pending.pulses["confirmed"], end + LATE, side="right"))
-        pulses, pending.pulses = pending.pulses[:n], pending.pulses[n:]
+        if not self.confirm.pulse_leads:
+            return step
+        pulses = self._pending.pulses.before(end + LATE + 1)
         confirmed = self.confirm.step(end, end_ns, pulses, step.findings)
         for finding in () if self.alarm.standby else confirmed.told:
             self._withhold(finding)
         return Step(confirmed.findings, None, "unknown") if confirmed.withheld else step
-
-    def _st_qt(self, end: int, end_ns: int, settings: Settings, *, paced: bool) -> list[Finding]:
-        """Return what holds of ST and QTc, by what was measured up to the end of a step."""
-        pending = self._pending
-        measured = pending.measured
-        if len(measured):
-            n = int(np.searchsorted(measured["at"], end, side="right"))
-            measured, pending.measured = measured[:n], measured[n:]
-        return self.st_qt.step(end, end_ns, measured, settings, paced=paced)
 
     def _advance(self, now_ns: int) -> None:
         """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""
         if now_ns >= self.state.now_ns or now_ns < self.state.now_ns - CLOCK_NS:
             self.state.now_ns = now_ns
 
+    def _spikes(self, end: int) -> list[int]:
+        """Take out the pacer spikes before the end of a step."""
+        waiting = self.state.spikes
+        if not waiting:
+            return waiting
+        self.state.spikes = [spike for spike in waiting if spike >= end]
+        return [spike for spike in waiting if spike < end]
+
     def _off(self, end: int) -> int:
         """Return a bit for each lead whose electrode is off at the end of a step."""
+        if not self.state.off:
+            return 0
         self.state.off = [run for run in self.state.off if run[2] > end - STEP]
         bits = 0
         for lead, first, last in self.state.off:
@@ -249,7 +253,11 @@ class Bed:
         return bits
 
     def _settings(self) -> Settings:
-        return self.setup.settings.with_limits(self.alarm.limits)
+        """Return the settings in force with the patient's limits: the same object while neither changes."""
+        ward, limits = self.setup.settings, self.alarm.limits
+        if self._in_force is None or self._in_force[0] is not ward or self._in_force[1] is not limits:
+            self._in_force = (ward, limits, ward.with_limits(limits))
+        return self._in_force[2]
 
     def _remember(self, step: Step, beats: NDArray[np.void]) -> None:
         state = self.state
@@ -288,7 +296,7 @@ class Bed:
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
         bad = state.ladder.level == Level.SUSPENDED or not any(code == Verdict.GOOD for code in state.quality)
         self._weigh_risk(state.probabilities, state.heart_rate_bpm, bad)
-        quality = {n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)}
+        quality = self._quality()
         rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)
         line, risk = _sparkline(trace), self.risk.current
         self._show(Vitals(self.device, "", "", state.now_ns, rate, state.rhythm, quality, risk, (), line))
@@ -428,10 +436,14 @@ class Bed:
             trace=trace,
             beats=state.beats,
             probabilities=state.probabilities or {},
-            quality={n: Verdict(code).name.lower() for n, code in zip(state.leads, state.quality, strict=False)},
+            quality=self._quality(),
             leads=leads,
             strip=(onset_ns - STRIP_BEFORE_NS, state.now_ns + STRIP_AFTER_NS),
         )
+
+    def _quality(self) -> dict[str, str]:
+        """Return the last verdict on each lead in words."""
+        return {name: _VERDICTS[code] for name, code in zip(self.state.leads, self.state.quality, strict=False)}
 
     def _risk_changed(self) -> None:
         """Each change of the bed's risk level is an entry of the alert topic."""
@@ -500,9 +512,16 @@ class Bed:
         alarm = self.alarm
         if alarm.standby:
             seen = msgspec.structs.replace(seen, heart_rate_bpm=None, rhythm="standby", risk=None)
-        known = {"bed": alarm.bed, "ward": alarm.ward, "alarms": alarm.active(), "offset": self.state.offset}
-        mark = {"tick_ns": self.state.tick_ns, "gone": self._gone()}
-        vitals = msgspec.structs.replace(seen, **known, **mark, paused_s=round(alarm.paused_s))
+        vitals = msgspec.structs.replace(
+            seen,
+            bed=alarm.bed,
+            ward=alarm.ward,
+            alarms=alarm.active(),
+            offset=self.state.offset,
+            tick_ns=self.state.tick_ns,
+            gone=self._gone(),
+            paused_s=round(alarm.paused_s),
+        )
         self._given.vitals.append(message.encode(vitals))
 
     def _gone(self) -> bool:
@@ -521,15 +540,15 @@ class Bed:
             self.alarm.snapshot(),
             self.risk.snapshot(),
             front,
-            pending.beats.tobytes(),
-            pending.fibrillation.tobytes(),
+            pending.beats.snapshot(),
+            pending.fibrillation.snapshot(),
             pending.quality,
             pending.probabilities,
             len(pending.trace),
             self.confirm.snapshot(),
-            pending.pulses.tobytes(),
+            pending.pulses.snapshot(),
             self.st_qt.snapshot(),
-            pending.measured.tobytes(),
+            pending.measured.snapshot(),
         )
         return snapshot.encode(kept, state.covers, state.chain, state.links)
 
@@ -543,13 +562,13 @@ class Bed:
         self.rhythm.restore(kept.rhythm)
         self.alarm.restore(kept.alarm)
         self.risk.restore(kept.risk)
-        self._pending.beats = np.frombuffer(kept.beats, BEAT)
-        self._pending.fibrillation = np.frombuffer(kept.fibrillation, FIBRILLATION)
+        self._pending.beats.restore(kept.beats)
+        self._pending.fibrillation.restore(kept.fibrillation)
         self._pending.quality, self._pending.probabilities = kept.quality, kept.probabilities
         self.confirm = Confirm.restored(kept.confirm)
-        self._pending.pulses = np.frombuffer(kept.pulses, PULSE)
+        self._pending.pulses.restore(kept.pulses)
         self.st_qt = StQt.restored(kept.st_qt)
-        self._pending.measured = np.frombuffer(kept.measured, MEASURED)
+        self._pending.measured.restore(kept.measured)
         if kept.trace:
             self._pending.trace = self.windows.last(kept.trace)[0]
 
@@ -573,8 +592,8 @@ class Bed:
 
 def _sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:
     """Bring one second of a lead to 25 values, each the farthest from zero of its ten."""
-    blocks = np.nan_to_num(trace[: len(trace) // 10 * 10]).reshape(-1, 10)
-    if not len(blocks):
-        return ()
-    peaks = blocks[np.arange(len(blocks)), np.abs(blocks).argmax(axis=1)]
-    return tuple(round(float(v), 3) for v in peaks)
+    whole = trace[: len(trace) // 10 * 10].astype(np.float64)
+    whole[np.isnan(whole)] = 0.0
+    blocks = whole.reshape(-1, 10)
+    peaks = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1, keepdims=True), axis=1)[:, 0]
+    return tuple((np.rint(1000.0 * peaks) / 1000.0).tolist())  # exact: a float32 has 24 bits, and 1000 has 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import Enum
 from typing import NamedTuple
 
@@ -124,34 +125,65 @@ class State(msgspec.Struct):
     checkpoint_slot: int = -1
 
 
+class Queue:
+    """What the array stages found of one kind, in order of time, until the rules have reached it.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of the structured array that it is.
+    due : str
+        The field that holds the sample from which on one is known.
+    """
+
+    def __init__(self, dtype: np.dtype[np.void], due: str) -> None:
+        self._field, self._none = due, np.empty(0, dtype)
+        self._found, self._due = self._none, list[int]()
+
+    def add(self, found: NDArray[np.void]) -> None:
+        """Put what was found behind what waits."""
+        if len(found):  # NumPy takes 30 us to see that types agree
+            self._found = np.concatenate([self._found, found]) if self._due else found
+            self._due += found[self._field].tolist()
+
+    def before(self, end: int) -> NDArray[np.void]:
+        """Take out what is known before a sample."""
+        if not self._due or self._due[0] >= end:
+            return self._none
+        n = bisect_left(self._due, end)
+        taken, self._found = self._found[:n], self._found[n:]
+        del self._due[:n]
+        return taken
+
+    def snapshot(self) -> bytes:
+        """Return what waits as bytes."""
+        return self._found.tobytes()
+
+    def restore(self, kept: bytes) -> None:
+        """Put back what `snapshot` returned; raises ValueError on other bytes."""
+        self._found, self._due = self._none, []
+        self.add(np.frombuffer(kept, self._none.dtype))
+
+
 class Pending:
     """What the array stages found and the rules have not yet reached, in order of time."""
 
     def __init__(self) -> None:
-        self.beats: NDArray[np.void] = np.empty(0, BEAT)
-        self.fibrillation: NDArray[np.void] = np.empty(0, FIBRILLATION)
+        self.beats, self.fibrillation = Queue(BEAT, "confirmed"), Queue(FIBRILLATION, "end")
         self.quality: list[BedSecond] = []
         self.probabilities: list[tuple[int, dict[str, float]]] = []
         self.trace: NDArray[np.float32] = np.empty(0, np.float32)
-        self.pulses: NDArray[np.void] = np.empty(0, PULSE)
-        self.measured: NDArray[np.void] = np.empty(0, MEASURED)
+        self.pulses, self.measured = Queue(PULSE, "confirmed"), Queue(MEASURED, "at")
 
     def add(self, analysis: Analysis, probabilities: list[tuple[int, dict[str, float]]]) -> None:
         """Put what a batch found behind what waits."""
-        self.beats = _joined(self.beats, analysis.beats)
-        self.fibrillation = _joined(self.fibrillation, analysis.fibrillation)
-        self.pulses = _joined(self.pulses, analysis.pulses)
-        self.measured = _joined(self.measured, analysis.measured)
+        self.beats.add(analysis.beats)
+        self.fibrillation.add(analysis.fibrillation)
+        self.pulses.add(analysis.pulses)
+        self.measured.add(analysis.measured)
         self.quality += analysis.quality
         self.probabilities += probabilities
         self.trace = np.concatenate([self.trace, analysis.clean[0]])
-
-
-def _joined(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:
-    """Join structured arrays, of which one is mostly empty; NumPy takes 30 us to find that their types agree."""
-    if not len(first) or not len(second):
-        return second if not len(first) else first
-    return np.concatenate([first, second])
 
 
 MANY_RUNS = 32

@@ -61,10 +61,10 @@ def findings(*names: str) -> Step:
     return Step([Finding(name, 0) for name in names], 80.0, "regular")
 
 
-def decided(noisy_s: int, step: Step) -> Step:
+def decided(noisy_s: int, step: Step, *, clear: bool = False) -> Step:
     ladder = Ladder()
     walk(ladder, noise(noisy_s))
-    return ladder.decided(step, 9)
+    return ladder.decided(step, 9, clear=clear)
 
 
 def test_below_level_1_a_step_is_left_as_it_is() -> None:
@@ -86,11 +86,10 @@ def test_at_level_2_technical_findings_alone_stay_and_neither_rate_nor_rhythm_is
 
 @pytest.mark.parametrize("condition", LETHAL)
 def test_a_lethal_condition_that_rests_on_beats_of_one_shape_is_never_suspended(condition: str) -> None:
-    step = decided(LOOKED_AT, findings(condition, "rate_low")._replace(clear=True))
+    step = decided(LOOKED_AT, findings(condition, "rate_low"), clear=True)
     assert [f.condition for f in step.findings] == [condition, "artefact"]
-    assert [f.condition for f in decided(LOOKED_AT, findings("rate_low")._replace(clear=True)).findings] == [
-        "artefact_suspended"
-    ]
+    other = decided(LOOKED_AT, findings("rate_low"), clear=True)
+    assert [f.condition for f in other.findings] == ["artefact_suspended"]
 
 
 @pytest.mark.parametrize("noisy_s", [LEVEL_1, LOOKED_AT])
