@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
-from ecg.beat_shape import fit
+from ecg.beat_shape import came_before, fit
 from ecg.beat_state import JOIN, RECENT, TEMPLATES
 
 # what a complex is described by; a feature that cannot be said yet is 0
@@ -27,6 +28,9 @@ HABIT = 13  # how often, of late, beats of this shape came early
 LAST_STEEP = 14  # log of steepness over the last beat's
 SINCE = 15  # seconds since the last beat
 N_FEATURES = 16
+
+T_WAVE, BLUNT = 80, 0.67
+"""Samples after a beat, 320 ms, up to which a complex whose turns are less sharp than this share of its is a T wave."""
 
 
 @njit(cache=True)
@@ -88,6 +92,21 @@ def evidence(f, since, weights):
     if since < 100:
         points += w.t_wave * min(0.0, f[LAST_STEEP]) * (2.0 if since < 80 else 1.0)
     return points
+
+
+@njit(cache=True)
+def is_t_wave(s, leads, anchor, m, since):
+    """Return whether a complex is the T wave of the beat before, however tall: soon after it, less steep and blunter.
+
+    A half sine turns over its whole width, a QRS within a few samples, so that a T wave of the QRS's steepness, or a
+    little less, has far less sharp a turn. So has a wide beat that falls upon a T wave; yet a T wave comes after each
+    beat: the same wave lies one interval before, or two, where the one before was taken for a beat.
+    """
+    if since >= T_WAVE or m[1] >= s.beat_slope or m[5] >= BLUNT * s.beat_sharp or s.n_intervals < 2:
+        return False
+    last = np.int64(s.intervals[(s.n_intervals - 1) % RECENT])
+    older = last + np.int64(s.intervals[(s.n_intervals - 2) % RECENT])
+    return came_before(s, leads, anchor, last) or came_before(s, leads, anchor, older)
 
 
 @njit(cache=True)

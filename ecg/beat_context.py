@@ -6,9 +6,9 @@ import math
 
 from numba import njit
 
-from ecg.beat_class import APART, SINCE
+from ecg.beat_class import APART, NORMAL, SINCE
 from ecg.beat_intervals import FIRST, SINCE_LONG, SINCE_NEAR, in_supraventricular_run, intervals
-from ecg.beat_judge import log_odds
+from ecg.beat_judge import log_odds, of_trees
 from ecg.beat_state import JOIN, RING, SHAPE_LEADS, WIDE
 
 # what a beat is described by beside `ecg.beat_class` and `ecg.beat_intervals`; logarithms of ratios, unless it says
@@ -47,8 +47,18 @@ FAST_S = 0.6
 """Interval of a ventricular tachycardia at its slowest: 100 a minute."""
 NO_DOUBT = -5.5
 """First impression, as log-odds, up to which a beat is not ventricular; all but a few normal beats are below."""
+FUSION_LEAST, FUSION_MOST, FUSION_ODDS, ON_TIME = 0.5, 0.85, -2.0, 0.12
+"""Fusion: likeness to the normal beat, log-odds of being ventricular, interval over the median one as logarithm."""
 EARLY = -0.02
 """Interval over the median one, as logarithm, from which on a beat is not early."""
+CERTAIN = 9.0
+"""Log-odds of a complex that there is no doubt about being a beat."""
+ALIKE = 0.9
+"""Likeness to the patient's normal beat, or of one fast ventricular beat to the one before, that leaves no doubt."""
+QUIET, NOISY, MOSTLY = -4.0, -1.5, 0.1
+"""Log-odds below which a complex is no beat: where none of the last were doubtful, and from this share of them on."""
+DOUBT_GAIN = 0.1
+"""Weight of the newest complex in that share: the last ten or so."""
 
 _BEFORE = 74
 """Samples of the long shape before the anchor, 296 ms; every second one is kept, up to 192 ms behind it."""
@@ -182,21 +192,44 @@ def describe_beat(s, leads, anchor, since, template, like, m, x, sums, f):
 
 @njit(cache=True)
 def ventricular_or_early(s, f, odds, judges):
-    """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, and 0 for any other.
+    """Return 1 for a ventricular beat, 2 for one that came early from above the ventricles, 3 for fusion, else 0.
 
     As long as no normal beat is known there is nothing to compare with, and the first impression, `odds`, decides. That
     is enough, too, where a beat follows a ventricular one as fast as in a tachycardia: none of these is to be missed.
-    The judges are asked only where there may be a doubt.
+    The judges are asked only where there may be a doubt. Fusion is what is nearly as likely ventricular as not, between
+    the normal beat and others in shape, and on time.
     """
     if s.dominant < 0:
         return 1 if odds > 0.0 else 0
     if s.found.label == V and odds > 0.0 and f[SINCE] < FAST_S:
         return 1
-    if odds > NO_DOUBT and log_odds(judges.ventricular, f) > 0.0:
+    answer = log_odds(judges.ventricular, f) if odds > NO_DOUBT else -99.0
+    if answer > 0.0:
         return 1
     if min(f[SINCE_NEAR], f[SINCE_LONG]) < EARLY and log_odds(judges.supraventricular, f) > 0.0:
         return 2
-    return 2 if in_supraventricular_run(s) else 0
+    if in_supraventricular_run(s):
+        return 2
+    between = FUSION_LEAST < f[NORMAL] < FUSION_MOST and abs(f[SINCE_NEAR]) < ON_TIME
+    return 3 if between and answer > FUSION_ODDS else 0
+
+
+@njit(cache=True)
+def beat_odds(s, f, doubt):
+    """Return the log-odds of a complex being a beat.
+
+    As long as no normal beat is known, and in a regular ventricular tachycardia, there is no doubt.
+    """
+    fast = s.found.label == V and f[SINCE] < FAST_S and f[LAST_LIKE] > ALIKE
+    return CERTAIN if s.dominant < 0 or f[APART] >= ALIKE or fast else of_trees(doubt, f)
+
+
+@njit(cache=True)
+def is_none(s, odds):
+    """Return whether a complex is no beat, by its log-odds and by how many of the last were doubtful, and note it."""
+    limit = QUIET + (NOISY - QUIET) * min(1.0, s.doubtful / MOSTLY)
+    s.doubtful += DOUBT_GAIN * ((1.0 if odds < 0.0 else 0.0) - s.doubtful)
+    return odds < limit
 
 
 @njit(cache=True)

@@ -10,17 +10,27 @@ from ecg.beat_class import (
     NORMAL,
     describe,
     evidence,
+    is_t_wave,
     remember,
     supraventricular,
     ventricular,
 )
-from ecg.beat_context import EARLY_ODDS, N_CONTEXT, ODDS, describe_beat, learn_context, ventricular_or_early
+from ecg.beat_context import (
+    EARLY_ODDS,
+    N_CONTEXT,
+    ODDS,
+    beat_odds,
+    describe_beat,
+    is_none,
+    learn_context,
+    ventricular_or_early,
+)
 from ecg.beat_filter import BLOCK, SHAPE_DELAY, filtered, settle
-from ecg.beat_intervals import note_interval
+from ecg.beat_intervals import note_interval, note_run
 from ecg.beat_shape import learn, measure, recognise, t_peak
 from ecg.beat_state import MAX_LEADS, POINTS, RECENT, RING, SHAPE_LEADS, WIDE
 
-N, S, V = ord("N"), ord("S"), ord("V")
+N, S, V, F, Q = ord("N"), ord("S"), ord("V"), ord("F"), ord("Q")
 LEARNING = 400
 """Samples with a signal before the first beat is sought, 1.6 s."""
 HOLD = 40
@@ -68,28 +78,38 @@ def _vote(s, leads, energy, blind, i, rules):
 
 
 @njit(cache=True)
-def _accept(s, leads, at, moved, scratch, like, template, back, weights):
-    """Take a complex as a beat: levels, intervals, templates."""
-    m, x, long, f, sums = scratch[0], scratch[1], scratch[3], scratch[4], scratch[5]
-    since = at - s.beat_at
+def _impress(s, leads, moved, since, like, template, scratch, weights):
+    """Describe a complex that may be a beat beside those before it, and give a first impression of its class."""
+    m, long, f, sums = scratch[0], scratch[3], scratch[4], scratch[5]
     describe_beat(s, leads, moved, since, template, like, m, long, sums, f)
+    f[ODDS], f[EARLY_ODDS] = ventricular(s, f, weights), supraventricular(s, f, weights)
+
+
+@njit(cache=True)
+def _accept(s, leads, at, scratch, like, template, back, unsure, weights):
+    """Take a complex that is described as a beat: levels, intervals, templates.
+
+    One of no class that may be none, `unsure`, is unclassifiable; its shape is remembered all the same, or a heart
+    whose beats change for good would stay so.
+    """
+    m, x, long, f = scratch[0], scratch[1], scratch[3], scratch[4]
+    since = at - s.beat_at
+    note_run(s, since)
     if s.beat_at >= 0 and REFRACTORY <= since <= 500:
         s.intervals[s.n_intervals % RECENT] = since
         s.n_intervals += 1
         s.interval = np.median(s.intervals[: min(s.n_intervals, RECENT)])
         note_interval(s, since)
     s.beat_at = at
-    s.beat_slope = m[1]
+    s.beat_slope, s.beat_sharp = m[1], m[5]
     found = s.found
     sample = max(np.int64(m[3]) - SHAPE_DELAY, found.sample + 1)
     t_at = t_peak(s, leads, found.sample + SHAPE_DELAY, np.int64(m[3])) if found.sample >= 0 else np.int64(-1)
     found.t_peak = t_at - SHAPE_DELAY if t_at >= 0 else t_at
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
-    odds = ventricular(s, f, weights)
-    f[ODDS], f[EARLY_ODDS] = odds, supraventricular(s, f, weights)
-    kind = ventricular_or_early(s, f, odds, weights.judges)
-    found.label = V if kind == 1 else S if kind == 2 else N
+    kind = ventricular_or_early(s, f, f[ODDS], weights.judges)
+    found.label = V if kind == 1 else S if kind == 2 else F if kind == 3 else Q if unsure else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
     found.amplitude_mv = m[0]
@@ -108,7 +128,7 @@ def _accept(s, leads, at, moved, scratch, like, template, back, weights):
         q.level = max(FLOOR_MV, _ranked(q.levels, s.n_beats, 3))
     k = learn(s, leads, at - DELAY, template, like, x)
     found.shape = s.template[k].number
-    remember(s, k, f, m, odds)
+    remember(s, k, f, m, f[ODDS])
     learn_context(s, leads, k, long, f)
 
 
@@ -147,18 +167,24 @@ def _judge(s, leads, scratch, rules):
     since = at - s.beat_at
     if since < REFRACTORY:
         return False
-    points = -99.0
+    points, t_wave = -99.0, False
     if vote >= rules.least_vote:
         measure(s, leads, at - DELAY, m)
         if m[0] >= SMALLEST_MV:
             template, like = recognise(s, leads, at - DELAY, x, sums)
             moved = describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
-            points = evidence(f, since, rules.weights)
+            t_wave = is_t_wave(s, leads, at - DELAY, m, since)
+            points = min(0.0, evidence(f, since, rules.weights)) if t_wave else evidence(f, since, rules.weights)
             if points > 0.0:
-                _accept(s, leads, at, moved, scratch, like, template, False, rules.weights)
+                _impress(s, leads, moved, since, like, template, scratch, rules.weights)
+                odds = beat_odds(s, f, rules.weights.doubt)
+                if is_none(s, odds):
+                    points = 0.0
+                else:
+                    _accept(s, leads, at, scratch, like, template, False, odds < 0.0, rules.weights)
             _note(log, at, 1 if points > 0.0 else 0, f)
     if points <= 0.0:
-        _reject(s, leads, at, points, since < 100 and f[LAST_STEEP] < -0.5, rules)
+        _reject(s, leads, at, points, t_wave or (since < 100 and f[LAST_STEEP] < -0.5), rules)
     _weigh(s, leads, rules)
     return points > 0.0
 
@@ -174,7 +200,8 @@ def _search_back(s, leads, now, scratch, rules):
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     moved = describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
-    _accept(s, leads, at, moved, scratch, like, template, True, rules.weights)
+    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, rules.weights)
+    _accept(s, leads, at, scratch, like, template, True, False, rules.weights)
     _note(log, at, 2, f)
     _weigh(s, leads, rules)
     return True
@@ -253,7 +280,7 @@ def detect(state, rows, x, leads, count, rules, out, n_out, log):
     """Feed samples of beds; writes beats into out[b, :n_out[b]], and what they were chosen from into a log, if any."""
     shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
     long = np.zeros((SHAPE_LEADS, WIDE))
-    scratch = (np.zeros(5), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
+    scratch = (np.zeros(6), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
     energy, blind = np.zeros((MAX_LEADS, BLOCK)), np.zeros((MAX_LEADS, BLOCK), np.int64)
     unkept = np.zeros(RING, np.float32)
     for b in range(len(rows)):

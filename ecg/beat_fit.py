@@ -2,10 +2,11 @@
 
 Three logistic regressions over the terms that `ecg.beat_class` weighs: whether a complex is a beat, and as a first
 impression whether a beat is ventricular, and whether another one is supraventricular. Two judges over all that
-describes a beat, trees (`ecg.beat_grow`) and networks (`ecg.beat_layers`) each, ask the last two again, and name it; to
-them a complex that was taken as a beat and is none of the reference's is neither. What complexes are weighed comes from
-the chain itself: records go through the filters of the ward and the detector notes each complex that it judges, with
-what describes it.
+describes a beat, trees (`ecg.forest_grow`) and networks (`ecg.beat_layers`) each, ask the last two again, and name it;
+to them a complex that was taken as a beat and is none of the reference's is neither. A forest (`ecg.beat_doubt`) asks
+of what was taken as a beat whether it is one, on these records as they are and with electrode motion in them, the first
+half of `em` of `nstdb`. What complexes are weighed comes from the chain itself: records go through the filters of the
+ward and the detector notes each complex that it judges, with what describes it.
 
 Weights that are fitted without a patient still owe something to all of them: which terms there are and where they are
 cut off was chosen on all of these records, and so were the thresholds; and which beats a complex is compared with was
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg import beat_doubt
 from ecg.beat_class import (
     AGREE,
     APART,
@@ -39,18 +41,20 @@ from ecg.beat_class import (
     UNEVEN,
     VOTE,
 )
-from ecg.beat_context import N_CONTEXT
+from ecg.beat_context import ALIKE, N_CONTEXT
 from ecg.beat_detect import detect
-from ecg.beat_grow import grow
 from ecg.beat_judge import Judge, Judges
 from ecg.beat_layers import fit_nets
 from ecg.beat_state import BEAT, MAX_LEADS, Rules, first_state
 from ecg.beat_weights import Evidence, Supraventricular, Ventricular, Weights
 from ecg.ec57.label import BEATS, CLASSES
+from ecg.ec57.noise import noisy, noisy_stretches
 from ecg.episodes import bracketed
+from ecg.forest import Trees
+from ecg.forest_grow import grow
 from ecg.frontend import Chunk, FrontEnd
 from ecg.learned import LEARNED
-from ecg.record import Annotations, annotations, read
+from ecg.record import Annotations, Record, annotations, read
 from ecg.resample import ANALYSIS_HZ
 from ecg.rows import Rows
 from ecg.wave_fit import patient
@@ -72,8 +76,11 @@ LEAN_VENTRICULAR, LEAN_SUPRAVENTRICULAR = 0.5, 0.6
 """Log-odds by which the judges lean towards naming a beat: F1 was best out of fold about there."""
 
 NO_BEAT = "O"
-NOTED_BY = Weights()
-"""By which the detector judges while it notes complexes, whatever is in force: the shipped ones."""
+NOTED_BY = Weights(doubt=beat_doubt.NEVER)
+"""By which the detector judges while it notes complexes, whatever is in force: the shipped ones, without a doubt."""
+NOISE = "em"
+NOISE_DB = (6.0, 12.0)
+"""Signal-to-noise ratios of what teaches doubt: both in each record of `mitdb`, in turn in those of other sets."""
 DECIMALS = 3
 """To which weights are rounded."""
 
@@ -92,11 +99,25 @@ class Complexes(NamedTuple):
     features: NDArray[np.float32]
     taken: NDArray[np.int64]
     classes: NDArray[np.str_]
+    noisy: bool = False
 
 
 def collect(path: Path, record_set: str) -> Complexes:
     """Return the complexes of one record, without extension, of a set of `ORIGIN`."""
-    recording, reference = read(path), annotations(path)
+    return _complexes(read(path), annotations(path), path.name, record_set)
+
+
+def collect_noisy(path: Path, record_set: str, noise: Record) -> Iterator[Complexes]:
+    """Give those of its noisy stretches at the ratios that are its turn, with the first half of a noise record."""
+    recording, reference, turn = read(path), annotations(path), ORIGIN[record_set].index(path.name)
+    for snr_db in NOISE_DB if record_set == "mitdb" else NOISE_DB[turn % 2 :][:1]:
+        mixed = noisy(recording, reference, noise, snr_db, scored=False)
+        yield _complexes(mixed, reference, path.name, record_set, noisy=True)
+
+
+def _complexes(
+    recording: Record, reference: Annotations, name: str, record_set: str, *, noisy: bool = False
+) -> Complexes:
     front = FrontEnd()
     mv = recording.mv()
     clean = front.feed([Chunk(front.open(recording.rate_hz, len(mv)), mv, 0, (), last=True)])[0].clean
@@ -105,9 +126,11 @@ def collect(path: Path, record_set: str) -> Complexes:
     is_beat = np.isin(reference.symbols, list(BEATS))
     found = reference_classes(at_s, reference.samples[is_beat] / recording.rate_hz, reference.symbols[is_beat])
     kept = (at_s > FIRST_S) & ~_fibrillates(at_s, reference, recording.rate_hz, recording.duration_s)
-    whose = patient(record_set, path.name)
+    if noisy:
+        stretches = [(a, b) for a, b in noisy_stretches(recording.n_samples, recording.rate_hz)]
+        kept &= np.any([(at_s >= a / recording.rate_hz) & (at_s < b / recording.rate_hz) for a, b in stretches], axis=0)
     features, taken = log[kept, 2:].astype(np.float32), log[kept, 1].astype(np.int64)
-    return Complexes(f"{record_set}/{path.name}", whose, features, taken, found[kept])
+    return Complexes(f"{record_set}/{name}", patient(record_set, name), features, taken, found[kept], noisy)
 
 
 def judged(clean_mv: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -204,13 +227,15 @@ def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weigh
     """Return weights fitted on all complexes but those of some patients.
 
     What the detector took as a beat, with a normal beat known, teaches its class; fusion and unknown beats teach none.
+    Noisy complexes teach doubt alone, and where there are none, doubt is as shipped.
 
     Raises
     ------
     ValueError
         If what is left lacks a class.
     """
-    used = [each for each in training if each.patient not in without and len(each.classes)]
+    doubted = [each for each in training if each.patient not in without and len(each.classes)]
+    used = [each for each in doubted if not each.noisy]
     if not used:
         raise ValueError("complexes must be left once those patients are left out")
     f = np.concatenate([each.features for each in used])
@@ -230,7 +255,16 @@ def fit(training: Collection[Complexes], without: Collection[str] = ()) -> Weigh
             _judge(f[told], classes[told] == "V", counts[told], LEAN_VENTRICULAR),
             _judge(f[rest], classes[rest] == "S", counts[rest], LEAN_SUPRAVENTRICULAR),
         ),
+        fit_doubt(doubted) if len(doubted) > len(used) else beat_doubt.shipped(),
     )
+
+
+def fit_doubt(used: Collection[Complexes]) -> Trees:
+    """Return the forest that doubts, grown on all that the detector would ask it about."""
+    f, classes = np.concatenate([each.features for each in used]), np.concatenate([each.classes for each in used])
+    taken = np.concatenate([each.taken for each in used])
+    asked = (taken == 1) & (f[:, APART] < ALIKE) & (f[:, NORMAL] != 0)
+    return grow(f[asked], classes[asked] != NO_BEAT, np.ones(asked.sum()))
 
 
 def _counts(classes: NDArray[np.str_]) -> NDArray[np.float64]:

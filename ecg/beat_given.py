@@ -20,6 +20,7 @@ from ecg.beat_detect import (
     N,
     _accept,
     _fade,
+    _impress,
     _learn,
     _mark_blind,
     _note,
@@ -40,7 +41,7 @@ FAR = 50
 
 
 def classify(x: NDArray[np.float32], peaks: NDArray[np.int64], rules: Rules | None = None) -> str:
-    """Return the class of each given beat, N S or V.
+    """Return the class of each given beat, N S V or F.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def _classify(state, x, peaks, rules, labels, log):
     leads, n = x.shape
     shapes = (np.zeros((SHAPE_LEADS, POINTS)), np.zeros((SHAPE_LEADS, POINTS)))
     long = np.zeros((SHAPE_LEADS, WIDE))
-    scratch = (np.zeros(5), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
+    scratch = (np.zeros(6), shapes[0], shapes[1], long, np.zeros(N_CONTEXT), np.zeros(3), log)
     energy, blind = np.zeros((MAX_LEADS, n)), np.zeros((MAX_LEADS, n), np.int64)
     unkept = np.zeros(RING, np.float32)
     s = state[0]
@@ -111,7 +112,8 @@ def _take(s, leads, peak, before, energy, blind, scratch, rules):
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     moved = describe(s, leads, at - DELAY, at - s.beat_at, vote, m, template, like, x2, sums, f)
-    _accept(s, leads, at, moved, scratch, like, template, False, rules.weights)
+    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, rules.weights)
+    _accept(s, leads, at, scratch, like, template, False, False, rules.weights)
     _note(log, at, 1, f)
     _weigh(s, leads, rules)
     return s.found.label

@@ -104,8 +104,10 @@ def note_interval(s, since):
 
 
 @njit(cache=True)
-def note_run(s, rr, near):
+def note_run(s, since):
     """Follow a run of beats that began to come faster from one to the next; it outlasts a few longer intervals."""
+    rr = float(max(50, min(since, 500)))
+    near = _quantile(s.near_sorted, min(s.n_long, NEAR), 0.5)
     if s.run_kept > 0:
         change = math.log(rr / s.run_rr)
         if change > RUN_CHANGE:
@@ -154,4 +156,3 @@ def intervals(s, since, f):
     f[RATE] = math.log(near / 250.0)
     f[SHORTEST] = math.log(rr / _quantile(s.long_sorted, n_long, 0.1))
     f[EARLIER] = s.early
-    note_run(s, rr, near)

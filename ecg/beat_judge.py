@@ -1,6 +1,6 @@
 """Whether a beat is ventricular, or else came early from above the ventricles: what trees and small networks say.
 
-Weights lie in `beat_judge.safetensors` beside this file; `ecg.beat_grow` grows the trees, by gradient boosting, and
+Weights lie in `beat_judge.safetensors` beside this file; `ecg.forest_grow` grows the trees, by gradient boosting, and
 `ecg.beat_layers` fits the networks. Both see the same features, and err in different ways on patients whom they have
 not seen, so that their mean is better than either. Inference is compiled, and the same to the bit everywhere.
 """
@@ -17,13 +17,13 @@ import safetensors.numpy
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.beat_forest import Trees
-from ecg.beat_forest import log_odds as of_trees
+from ecg import forest
+from ecg.forest import Trees
+from ecg.forest import log_odds as of_trees
 from ecg.weights_file import made, pack
 
 __all__ = ["Judge", "Judges", "Nets", "Trees", "decode", "encode", "log_odds", "made", "of_nets", "of_trees", "shipped"]
 
-_KINDS = {"base": "f8", "feature": "i2", "cut": "f4", "leaf": "f4"}
 SHIPPED = Path(__file__).with_name("beat_judge.safetensors")
 MOST = 12.0
 """No feature is taken as larger by a network, in its own unit."""
@@ -113,7 +113,7 @@ def encode(judges: Judges, made: Mapping[str, object]) -> bytes:
     tensors: dict[str, NDArray[Any]] = {}
     for name, judge in judges._asdict().items():
         tensors[f"{name}.lean"] = judge.lean
-        tensors |= {f"{name}.trees.{part}": np.ascontiguousarray(each) for part, each in judge.trees._asdict().items()}
+        tensors |= forest.tensors(judge.trees, f"{name}.trees")
         tensors |= {f"{name}.nets.{part}": np.ascontiguousarray(each) for part, each in judge.nets._asdict().items()}
     return pack(tensors, made)
 
@@ -135,13 +135,8 @@ def decode(kept: bytes) -> Judges:
 
 
 def _judge(tensors: Mapping[str, NDArray[Any]], name: str) -> Judge:
-    trees = Trees(*(np.array(tensors[f"{name}.trees.{part}"], kind) for part, kind in _KINDS.items()))
+    trees = forest.read(tensors, f"{name}.trees")
     nets = Nets(*(np.array(tensors[f"{name}.nets.{part}"], np.float32) for part in Nets._fields))
-    leaves = trees.leaf.shape[-1]
-    shape = (len(trees.leaf), leaves - 1)
-    same = trees.feature.shape == trees.cut.shape == shape
-    if trees.base.shape != (1,) or not same or leaves & (leaves - 1):
-        raise ValueError(f"{name}: {len(trees.leaf)} trees of {leaves} leaves must have nodes of shape {shape}")
     n, _, first = nets.into.shape
     second = nets.out.shape[-1]
     shapes = [nets.into.shape, (n, first), (n, first, second), (n, second), (n, second), (n,)]

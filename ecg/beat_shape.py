@@ -14,6 +14,10 @@ _BEFORE = 30
 _MASK = RING - 1
 _SPAN = 40
 """Samples on either side of the anchor that are measured, 160 ms."""
+_FLANK = 4
+"""Samples of a flank on either side of a point, 16 ms."""
+_HALF_WAVE = 24
+"""Samples of a wave on either side of its middle, 96 ms."""
 _QUIET = 4
 """Samples of rest at which a QRS ends, 16 ms."""
 SHAPES = 120
@@ -28,11 +32,12 @@ def measure(s, leads, anchor, m):
     """Measure the complex around `anchor`.
 
     Fills m with: size (p-p mV in the largest lead), steepness (levels a sample), width (ms, from the first to the last
-    steep sample), fiducial (absolute sample of the largest deflection), mass (ms, steepness summed over the complex).
+    steep sample), fiducial (absolute sample of the largest deflection), mass (ms, steepness summed over the complex),
+    sharpness (levels by which the flanks differ on either side of a point, at most).
     """
     activity = np.zeros(2 * _SPAN + 1)
     deflection = np.zeros(2 * _SPAN + 1)
-    m[0], m[1] = 0.0, 0.0
+    m[0], m[1], m[5] = 0.0, 0.0, 0.0
     for j in range(min(leads, SHAPE_LEADS)):
         q = s.lead[j]
         share = q.weight / q.level
@@ -40,7 +45,7 @@ def measure(s, leads, anchor, m):
         for i in range(2 * _SPAN + 1):
             mean += s.ring[j, (anchor - _SPAN + i) & _MASK]
         mean /= 2 * _SPAN + 1
-        low, high, steep = 1e9, -1e9, 0.0
+        low, high, steep, sharp = 1e9, -1e9, 0.0, 0.0
         for i in range(2 * _SPAN + 1):
             at = anchor - _SPAN + i
             v = s.ring[j, at & _MASK]
@@ -49,8 +54,11 @@ def measure(s, leads, anchor, m):
             deflection[i] += share * abs(v - mean)
             if abs(i - _SPAN) <= 22:
                 low, high, steep = min(low, v), max(high, v), max(steep, d)
+                turn = s.ring[j, (at + _FLANK) & _MASK] + s.ring[j, (at - _FLANK) & _MASK] - 2.0 * v
+                sharp = max(sharp, abs(turn))
         m[0] = max(m[0], high - low)
         m[1] += share * steep
+        m[5] += share * sharp
     top, best, fiducial = 0, 0.0, _SPAN
     for i in range(_SPAN - 18, _SPAN + 19):
         if activity[i] > activity[top]:
@@ -139,6 +147,30 @@ def likeness(s, leads, x, k, sums):
         sums[2] += share * xy
     product = sums[0] * sums[1]
     return sums[2] / math.sqrt(product) if product > 0.0 else 0.0
+
+
+@njit(cache=True)
+def came_before(s, leads, anchor, back):
+    """Return whether a wave like this one, in size too, lies so many samples before it, or up to 16 ms beside that."""
+    if s.time - anchor + back + _HALF_WAVE + 4 >= RING:
+        return False
+    for shift in range(-4, 5, 2):
+        xx, yy, xy = 0.0, 0.0, 0.0
+        for j in range(min(leads, SHAPE_LEADS)):
+            q = s.lead[j]
+            share, mean, other = q.weight / (q.level * q.level), 0.0, 0.0
+            for i in range(-_HALF_WAVE, _HALF_WAVE + 1, 2):
+                mean += s.ring[j, (anchor + i) & _MASK]
+                other += s.ring[j, (anchor - back + shift + i) & _MASK]
+            mean, other = mean / (_HALF_WAVE + 1), other / (_HALF_WAVE + 1)
+            for i in range(-_HALF_WAVE, _HALF_WAVE + 1, 2):
+                u, v = s.ring[j, (anchor + i) & _MASK] - mean, s.ring[j, (anchor - back + shift + i) & _MASK] - other
+                xx += share * u * u
+                yy += share * v * v
+                xy += share * u * v
+        if xy > JOIN * math.sqrt(xx * yy) and 0.4 * xx < yy < 2.5 * xx:
+            return True
+    return False
 
 
 @njit(cache=True)

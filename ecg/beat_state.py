@@ -121,7 +121,7 @@ TEMPLATE = np.dtype(
     ]
 )
 
-_KERNELS = ("state", "weights", "forest", "judge", "filter", "shape", "class", "intervals", "context", "detect")
+_KERNELS = ("state", "weights", "judge", "doubt", "filter", "shape", "class", "intervals", "context", "detect")
 
 
 def _sources() -> str:
@@ -144,6 +144,7 @@ BED = np.dtype(
         ("back_vote", "f8"),
         ("beat_at", "i8"),  # peak of the last beat's vote
         ("beat_slope", "f8"),
+        ("beat_sharp", "f8"),
         ("found", BEAT),  # the last beat
         ("n_beats", "i8"),
         ("n_noise", "i8"),
@@ -163,6 +164,7 @@ BED = np.dtype(
         ("run_kept", "i8"),  # longer intervals until it is forgotten, 0 where there is none
         ("run_rr", "f8"),  # its interval, samples
         ("run_before", "f8"),  # the median interval before it
+        ("doubtful", "f8"),  # share of the last complexes that were doubtful
         ("early", "f8"),  # share of the last beats that came early
         ("last_odds", "f8"),  # of the last beat being ventricular, at first impression
         ("shape_last", "i4"),  # its template

@@ -3,9 +3,9 @@
 What is a beat, and the first impressions of its class, by which shapes are remembered, are logistic regressions on the
 records of `ecg.beat_fit.ORIGIN`, rounded and moved by hand. What `vigil train beats` fits of these to the same records
 scores as well on them, yet counts tall T waves as beats, which IEC 60601-2-27 forbids and these records hardly have; so
-it is not shipped. The judges that name a beat (`ecg.beat_judge`) are shipped as that command fitted them. Whatever else
-decides on beats, the terms that are weighed, where they are cut off, thresholds and times, is no weight and was set by
-hand.
+it is not shipped. The judges that name a beat (`ecg.beat_judge`), and the forest that doubts it (`ecg.beat_doubt`), are
+shipped as that command fitted them. Whatever else decides on beats, the terms that are weighed, where they are cut off,
+thresholds and times, is no weight and was set by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from ecg import beat_doubt
 from ecg.beat_judge import Judges, shipped
+from ecg.forest import Trees
 
 
 class Evidence(NamedTuple):
@@ -87,6 +89,7 @@ class Weights(NamedTuple):
     ventricular: Ventricular = Ventricular()
     supraventricular: Supraventricular = Supraventricular()
     judges: Judges = shipped()
+    doubt: Trees = beat_doubt.shipped()
 
 
 _in_force = [Weights()]

@@ -15,8 +15,9 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ecg.beat_forest import Trees
-from ecg.beat_forest import log_odds as odds_of
+from ecg import forest
+from ecg.forest import Trees
+from ecg.forest import log_odds as odds_of
 from ecg.strip_features import features, prepare
 from ecg.weights_file import made, pack
 
@@ -26,7 +27,6 @@ Class = Literal["N", "A", "O", "~"]
 CLASSES: tuple[Class, ...] = ("N", "A", "O", "~")
 """Normal rhythm, atrial fibrillation, another rhythm, noise: the symbols of the 2017 challenge."""
 SHIPPED = Path(__file__).with_name("strip_forest.safetensors")
-_KINDS = {"base": "f8", "feature": "i2", "cut": "f4", "leaf": "f4"}
 
 
 class Forests(NamedTuple):
@@ -61,11 +61,9 @@ def judge(mv: NDArray[np.float32], rate_hz: float) -> Class:
 
 def encode(forests: Forests, how: Mapping[str, Any]) -> bytes:
     """Return forests as safetensors; `how` says how they were made."""
-    tensors = {
-        f"{name}.{part}": np.ascontiguousarray(getattr(trees, part), kind)
-        for name, trees in forests._asdict().items()
-        for part, kind in _KINDS.items()
-    }
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, trees in forests._asdict().items():
+        tensors |= forest.tensors(trees, name)
     return pack(tensors, how)
 
 
@@ -75,17 +73,13 @@ def decode(kept: bytes) -> Forests:
     Raises
     ------
     ValueError
-        If the file has other tensors.
+        If the file has other tensors, or trees of another layout.
     """
     tensors = safetensors.numpy.load(kept)
-    names = {f"{name}.{part}" for name in Forests._fields for part in _KINDS}
+    names = {each for name in Forests._fields for each in forest.names(name)}
     if set(tensors) != names:
         raise ValueError(f"forests must be of {sorted(names)}, got {sorted(tensors)}")
-    return Forests(*(_trees(tensors, name) for name in Forests._fields))
-
-
-def _trees(tensors: Mapping[str, NDArray[Any]], name: str) -> Trees:
-    return Trees(*(np.array(tensors[f"{name}.{part}"], kind) for part, kind in _KINDS.items()))
+    return Forests(*(forest.read(tensors, name) for name in Forests._fields))
 
 
 @cache

@@ -1,9 +1,9 @@
 """How the forests of `ecg.strip_class` are grown, on which records, and anew without some.
 
 `cinc2017` (Clifford et al., Computing in Cardiology 2017): strips of one lead that people held in their hands, named by
-people. Each class is taught against all others by gradient boosting (`ecg.beat_grow`), every strip counting alike; the
-numbers of the forests are those of beats and were not tuned for strips. What describes a strip was written with all of
-these records at hand.
+people. Each class is taught against all others by gradient boosting (`ecg.forest_grow`), every strip counting alike;
+the numbers of the forests are those of beats and were not tuned for strips. What describes a strip was written with all
+of these records at hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.beat_grow import SEED, grow
+from ecg.forest_grow import SEED, grow
 from ecg.record import read
 from ecg.strip_class import CLASSES, Class, Forests
 from ecg.strip_features import features, prepare

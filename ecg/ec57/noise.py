@@ -8,11 +8,17 @@ half of the noise is used, since the first is for training.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.frame import MISSING
+from ecg.record import Annotations, Record
+
+NORMAL, PACED = "NLRBejn", "/"
 FIRST_S = 300.0
 TURN_S = 120.0
 HALF_QRS_S = 0.05
@@ -36,6 +42,30 @@ def noisy_stretches(n_samples: int, rate_hz: float) -> list[Stretch]:
 def second_half(noise: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the half of a noise record, shape (n_leads, n_samples), that is for scoring."""
     return noise[:, noise.shape[1] // 2 :]
+
+
+def first_half(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the half of a noise record that is for training."""
+    return noise[:, : noise.shape[1] // 2]
+
+
+def noisy(recording: Record, reference: Annotations, noise: Record, snr_db: float, *, scored: bool = True) -> Record:
+    """Return a recording with half of a noise record in its ECG leads: the second, or, not to be scored, the first."""
+    wave = (second_half if scored else first_half)(noise.counts.astype(np.float64))
+    if noise.rate_hz != recording.rate_hz:
+        from scipy.signal import resample_poly
+
+        ratio = (Fraction(recording.rate_hz) / Fraction(noise.rate_hz)).limit_denominator(1000)
+        wave = resample_poly(wave, ratio.numerator, ratio.denominator, axis=1)
+    rows = recording.rows("ecg")
+    counts = recording.counts[rows]
+    signal = np.where(counts == MISSING, np.nan, counts.astype(np.float64))
+    normal = np.isin(reference.symbols, list(NORMAL))
+    beats = reference.samples[normal if normal.any() else reference.symbols == PACED]
+    mixed = mix(signal, wave, beats, recording.rate_hz, snr_db)
+    out = recording.counts.copy()
+    out[rows] = np.where(np.isnan(mixed), MISSING, np.clip(np.round(mixed), -32767, 32767)).astype(np.int16)
+    return replace(recording, counts=out)
 
 
 def mix(

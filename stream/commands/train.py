@@ -30,11 +30,14 @@ def train_beats(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where the judges that name beats go (safetensors).")
     ] = None,
+    doubt: Annotated[
+        Path | None, typer.Option("--doubt", help="Where the forest that tells noise from beats goes (safetensors).")
+    ] = None,
 ) -> None:
     """Fit the weights by which beats are found and named, on the records of the shipped ones."""
     from stream.evaluate.refit import train_beats as train
 
-    train(data, out)
+    train(data, out, doubt)
 
 
 @app.command("rhythm")

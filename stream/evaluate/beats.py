@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,18 +18,16 @@ from ecg.beat_weights import Weights, in_force, weighing
 from ecg.ec57.beats import FIRST_S, Pair, compare, pairs
 from ecg.ec57.episodes import Episodes, FibrillationMarks, compare_episodes
 from ecg.ec57.label import BEATS, FLUTTER_WAVE, Mapping, marks
-from ecg.ec57.noise import mix, noisy_stretches, second_half
+from ecg.ec57.noise import noisy, noisy_stretches
 from ecg.ec57.runs import Kind, Runs, compare_runs
 from ecg.ec57.short import Short, short_intervals
 from ecg.ec57.table import Counts, Table, empty
-from ecg.frame import MISSING
 from ecg.record import Annotations, Record, annotations, read
 from ecg.resample import ANALYSIS_HZ
 from stream.analyze import Analyzed, analyze, write
 from stream.evaluate import peers
 
 REFERENCE = "atr"
-NORMAL = "NLRBejn"
 PACED = "/"
 """A record with such a beat in its reference has a pacemaker, and is outside the report, after EC57."""
 
@@ -127,7 +124,7 @@ def task_recording(path: Path, task: Task) -> Record:
     recording = read(path)
     if task.noise is None:
         return recording
-    return noisy(recording, annotations(path, REFERENCE), task.noise, task.snr_db)
+    return noisy(recording, annotations(path, REFERENCE), read(task.noise), task.snr_db)
 
 
 def whole_annotations(path: Path, extension: str) -> Annotations:
@@ -243,29 +240,3 @@ def _costs(pair: Pair) -> bool:
     if truth in "OX" or called in "OX":
         return True
     return truth != called and bool({truth, called} & {"V", "S"}) and f"{truth}{called}" not in ("QV", "QS", "FV")
-
-
-def noisy(recording: Record, reference: Annotations, noise: Path, snr_db: float) -> Record:
-    """Return a recording with the second half of a noise record mixed into its ECG leads.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such noise record.
-    """
-    source = read(noise)
-    wave = second_half(source.counts.astype(np.float64))
-    if source.rate_hz != recording.rate_hz:
-        from scipy.signal import resample_poly
-
-        ratio = (Fraction(recording.rate_hz) / Fraction(source.rate_hz)).limit_denominator(1000)
-        wave = resample_poly(wave, ratio.numerator, ratio.denominator, axis=1)
-    rows = recording.rows("ecg")
-    counts = recording.counts[rows]
-    signal = np.where(counts == MISSING, np.nan, counts.astype(np.float64))
-    normal = np.isin(reference.symbols, list(NORMAL))
-    beats = reference.samples[normal if normal.any() else reference.symbols == PACED]
-    mixed = mix(signal, wave, beats, recording.rate_hz, snr_db)
-    out = recording.counts.copy()
-    out[rows] = np.where(np.isnan(mixed), MISSING, np.clip(np.round(mixed), -32767, 32767)).astype(np.int16)
-    return replace(recording, counts=out)

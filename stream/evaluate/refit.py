@@ -17,17 +17,19 @@ from ecg import (
     artefact_fit,
     atrial_fit,
     atrial_weights,
+    beat_doubt,
     beat_fit,
-    beat_grow,
     beat_judge,
     beat_layers,
     beat_weights,
+    forest_grow,
     wave,
     wave_fit,
 )
 from ecg.beat_weights import Weights
 from ecg.learned import LEARNED
 from ecg.quality import Unrest, restless_from
+from ecg.record import read
 from stream.evaluate import run
 from stream.evaluate.figures import folds as divide
 
@@ -133,7 +135,9 @@ def _windows(record_set: str, path: Path) -> list[wave_fit.Windows]:
 
 
 def _complexes(record_set: str, path: Path) -> list[beat_fit.Complexes]:
-    return [beat_fit.collect(path, record_set)]
+    noise = path.parent.parent / "nstdb" / beat_fit.NOISE
+    mixed = beat_fit.collect_noisy(path, record_set, read(noise)) if noise.with_suffix(".hea").is_file() else ()
+    return [beat_fit.collect(path, record_set), *mixed]
 
 
 def _places(record_set: str, path: Path) -> list[atrial_fit.Places]:
@@ -192,8 +196,8 @@ def collected(part: str, folders: Mapping[str, Path]) -> tuple[list[Any], list[s
     return found, notes
 
 
-def train_beats(data: Path, out: Path | None) -> None:
-    """Fit the weights of the beat detector on the sets of a folder: print the regressions, write the judges.
+def train_beats(data: Path, out: Path | None, doubt: Path | None = None) -> None:
+    """Fit the weights of the beat detector on the sets of a folder: print the regressions, write judges and doubt.
 
     Raises
     ------
@@ -205,20 +209,25 @@ def train_beats(data: Path, out: Path | None) -> None:
     training, notes = collected("beats", {name: data / name for name in beat_fit.ORIGIN})
     weights = beat_fit.fit(training)
     found = {
-        "weights": {name: part._asdict() for name, part in weights._asdict().items() if name != "judges"},
-        "records": [each.record for each in training],
+        "weights": {
+            name: part._asdict() for name, part in weights._asdict().items() if name not in ("judges", "doubt")
+        },
+        "records": [each.record for each in training if not each.noisy],
         "notes": notes,
     }
     _say(found, None)
+    made = {
+        "command": "vigil train beats --data DIR --out FILE --doubt FILE",
+        "seeds": [forest_grow.SEED, *beat_layers.SEEDS],
+        "split": "none: fitted on all of these records; folds by patient for the figures",
+        "commit": commit(),
+        "records": found["records"],
+    }
     if out is not None:
-        made = {
-            "command": "vigil train beats --data DIR --out FILE",
-            "seeds": [beat_grow.SEED, *beat_layers.SEEDS],
-            "split": "none: fitted on all of these records; folds by patient for the figures",
-            "commit": commit(),
-            "records": found["records"],
-        }
         out.write_bytes(beat_judge.encode(weights.judges, made))
+    if doubt is not None:
+        noise = [f"nstdb/{beat_fit.NOISE}, first half, at {snr_db:g} dB" for snr_db in beat_fit.NOISE_DB]
+        doubt.write_bytes(beat_doubt.encode(weights.doubt, {**made, "seeds": [forest_grow.SEED], "noise": noise}))
 
 
 def train_rhythm(data: Path, out: Path | None) -> None:

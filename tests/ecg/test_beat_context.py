@@ -4,12 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import beat_context as names
-from ecg.beat_class import SINCE
+from ecg.beat_class import NORMAL, SINCE
 from ecg.beat_detect import detect
-from ecg.beat_intervals import SINCE_LONG
-from ecg.beat_judge import Judges, shipped
+from ecg.beat_intervals import SINCE_LONG, SINCE_NEAR
+from ecg.beat_judge import Judge, Judges, shipped
 from ecg.beat_state import BEAT, Rules, first_state
 from ecg.rows import Rows
+from tests.ecg.test_beat_judge import stump
 from tests.ecg.test_beats import RATE, complexes, every, noise
 
 
@@ -91,3 +92,22 @@ def test_judges_are_not_asked_where_there_is_no_doubt() -> None:
     assert names.ventricular_or_early(bed[0], f, names.NO_DOUBT + 0.1, always) == 1
     f[SINCE_LONG] = names.EARLY - 0.01
     assert names.ventricular_or_early(bed[0], f, names.NO_DOUBT - 0.1, always) == 2
+
+
+def test_a_beat_between_the_normal_one_and_others_that_is_on_time_and_nearly_ventricular_is_fusion() -> None:
+    bed, f = first_state().reshape(1), np.zeros(names.N_CONTEXT)
+    bed["dominant"] = 0
+    nets = shipped().ventricular.nets
+    silent = nets._replace(into=0 * nets.into, begin=0 * nets.begin, between=0 * nets.between, end=0 * nets.end)
+    none = stump(0.0)._replace(base=np.zeros(1), leaf=np.zeros((1, 2), np.float32))
+    for like, since, answer, kind in (
+        (0.7, 0.0, -1.0, 3),
+        (0.7, 0.0, 1.0, 1),
+        (0.7, 0.0, -3.0, 0),
+        (0.95, 0.0, -1.0, 0),
+        (0.3, 0.0, -1.0, 0),
+        (0.7, 0.2, -1.0, 0),
+    ):
+        f[NORMAL], f[SINCE_NEAR] = like, since
+        judges = Judges(*(Judge(np.array([lean]), none, silent) for lean in (answer, -9.0)))
+        assert names.ventricular_or_early(bed[0], f, 0.0, judges) == kind, (like, since, answer)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from ecg import beat_grow, beat_layers
+from ecg import beat_layers, forest_grow
 from ecg.beat_context import N_CONTEXT
 from ecg.beat_fit import ORIGIN
-from ecg.beat_grow import grow
 from ecg.beat_judge import (
     SHIPPED,
     Judge,
@@ -22,6 +21,7 @@ from ecg.beat_judge import (
     shipped,
 )
 from ecg.beat_layers import fit_nets
+from ecg.forest_grow import grow
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(4000, 6)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_judges_are_kept_to_the_byte_and_say_how_they_were_made() -> None:
     kept = SHIPPED.read_bytes()
     assert encode(decode(kept), made(kept)) == kept
     said = made(kept)
-    assert said["seeds"] == [beat_grow.SEED, *beat_layers.SEEDS]
+    assert said["seeds"] == [forest_grow.SEED, *beat_layers.SEEDS]
     assert said["records"] == [f"{record_set}/{name}" for record_set, names in ORIGIN.items() for name in names]
 
 

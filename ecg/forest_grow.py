@@ -1,8 +1,8 @@
-"""How forests of small trees are grown, by gradient boosting on a table of beats; the same table gives the same trees.
+"""How forests of small trees are grown, by gradient boosting on a table of things; the same table gives the same trees.
 
 Friedman 2001 (doi:10.1214/aos/1013203451) with the second-order steps of Chen and Guestrin 2016
 (doi:10.1145/2939672.2939785). Deviations: features are looked at in 64 steps, a tree has the same depth everywhere, and
-each is grown on a draw of the beats and of the features.
+each is grown on a draw of the things and of the features.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ecg.beat_judge import Trees
+from ecg.forest import Trees
 
 TREES, DEPTH, STEPS = 150, 4, 64
 RATE = 0.1
