@@ -49,6 +49,7 @@ MEASURED = np.dtype(
         ("first", "i8"),
         ("beats", "i2"),
         ("rr_s", "f4"),
+        ("onset", "f4"),
         ("qrs_ms", "f4"),
         ("qt_ms", "f4"),
         ("t_leads", "u2"),
@@ -57,8 +58,9 @@ MEASURED = np.dtype(
     ]
 )
 """One measurement: `at` is the sample at which it is known and `first` that of its first beat, at 250 Hz from the bed's
-first; `beats` how many were averaged, `rr_s` their mean interval; `qrs_ms` and `qt_ms` are of all leads (NaN: cannot be
-said) and `t_leads` a bit for each lead that decided QT; `st_mv` and its standard error are by lead."""
+first; `beats` how many were averaged, `rr_s` their mean interval; `onset` is where the QRS begins, in samples from a
+beat's own, `qrs_ms` and `qt_ms` are of all leads (NaN: cannot be said) and `t_leads` a bit for each lead that decided
+QT; `st_mv` and its standard error are by lead."""
 
 _RING = 352
 _WAITING = 24
@@ -315,6 +317,7 @@ def _measured(bed, stream_rows, leads, place, found):  # pyright: ignore
     st, ends = np.full(len(leads), np.nan, np.float32), np.full(len(leads), np.nan, np.float32)
     qrs_first, qrs_last, qt_ms, t_leads = measure_into(beat, error, total_s / n, st, ends)
     found["at"], found["first"], found["beats"], found["rr_s"] = place, first, n, total_s / n
+    found["onset"] = qrs_first - PRE
     found["qrs_ms"] = (qrs_last - qrs_first) * 1000.0 / ANALYSIS_HZ
     found["qt_ms"], found["t_leads"] = qt_ms, t_leads
     found["st_mv"][:] = np.nan

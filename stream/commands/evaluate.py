@@ -88,6 +88,14 @@ def quality(
     raise SystemExit(evaluate(data, json=json, decisions=decisions, cross_validate=cross_validate))
 
 
+@app.command("intervals")
+def intervals(data: Sets, json: Json = False, decisions: Decisions = None) -> None:
+    """Score QT and QRS of averaged beats against experts, and count the alarms of ST and QTc."""
+    from stream.evaluate.intervals import evaluate
+
+    raise SystemExit(evaluate(data, json=json, decisions=decisions))
+
+
 @app.command("60601")
 def standards(
     json: Json = False,
