@@ -27,6 +27,9 @@ def there(folder: Path) -> Path:
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the set.", callback=there)]
 Sets = Annotated[Path, typer.Option("--data", help="Folder that holds the sets.", callback=there)]
+Work = Annotated[
+    Path | None, typer.Option("--work", help="Keep what is done in this folder, and go on from what is there.")
+]
 By = Annotated[str, typer.Option("--by", help="Who asks: a pseudonym of the staff.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 Ward = Annotated[str | None, typer.Option("--ward", help="One ward; else all of them.")]

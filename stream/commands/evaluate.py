@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream.commands.common import Data, Json, Sets
+from stream.commands.common import Data, Json, Sets, Work
 
 app = typer.Typer(no_args_is_help=True, help="Score the pipeline against reference annotations.")
 
@@ -94,6 +94,20 @@ def intervals(data: Sets, json: Json = False, decisions: Decisions = None) -> No
     from stream.evaluate.intervals import evaluate
 
     raise SystemExit(evaluate(data, json=json, decisions=decisions))
+
+
+@app.command("diagnosis")
+def diagnosis(
+    data: Sets,
+    json: Json = False,
+    cross_validate: CrossValidate = False,
+    work: Work = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Score these instead of the shipped ones.")] = None,
+) -> None:
+    """Score what the diagnosis network says of twelve-lead records, from all leads down to one."""
+    from stream.evaluate.diagnosis import evaluate
+
+    raise SystemExit(evaluate(data, json=json, cross_validate=cross_validate, work=work, file=weights))
 
 
 @app.command("60601")

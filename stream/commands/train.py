@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream.commands.common import Data, Sets
+from stream.commands.common import Data, Sets, Work
 
 app = typer.Typer(no_args_is_help=True, help="Train what is learned.")
 
@@ -22,6 +22,19 @@ def train_net(
     from model.train import train
 
     train(data, out, seed)
+
+
+@app.command("diagnosis")
+def train_diagnosis(
+    data: Sets,
+    out: Annotated[Path, typer.Option("--out", help="Where the weights go (safetensors).")],
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    work: Work = None,
+) -> None:
+    """Train the network that says what is wrong with a heart, on records of twelve leads."""
+    from stream.evaluate.diagnosis import train
+
+    train(data, out, seed, work)
 
 
 @app.command("beats")

@@ -1,0 +1,159 @@
+"""What the diagnosis network is compared with: a small ResNet, a random encoder, and trees on measured features.
+
+Recent benchmarks find that a random encoder with a linear head comes close to many pretrained ones (arXiv:2602.17531):
+no table without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ecg.forest import log_odds
+from ecg.forest_grow import grow
+from ecg.lead import STANDARD
+from model.diagnosis.dataset import Records
+from model.diagnosis.frontend import CHUNK, FIRST, HALO
+from model.diagnosis.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
+from model.diagnosis.net import Answer, DiagnosisNet, Leads
+from model.diagnosis.train import SEEN, batch
+
+CENTRE = slice(HALO // 2 - FIRST, HALO // 2 - FIRST + CHUNK)
+"""What of a chunk's wave is its own: the chunks of a window in a row."""
+KEPT_ODDS = 5.0
+"""Logits of trees and linear heads are kept within this."""
+BEAT = np.arange(-60, 125, 5)
+"""Samples around the steepest point of a chunk that describe its beat: -0.24 to 0.48 s."""
+RIDGE = 1e-2
+
+
+class Residual(nn.Module):
+    """Two convolutions around which the signal is led as well, with half the steps after."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(inputs, outputs, 7, 2, padding=3, bias=False)
+        self.second = nn.Conv1d(outputs, outputs, 7, padding=3, bias=False)
+        self.past = nn.Conv1d(inputs, outputs, 1, 2, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(outputs) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, t) to (n, outputs, t / 2)."""
+        y = functional.relu(self.norms[0](self.first(x)))
+        return functional.relu(self.norms[1](self.second(y)) + self.norms[2](self.past(x)))
+
+
+class ResNet(nn.Module):
+    """A small residual network over twelve channels at 125 Hz; a lead that is missing is zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(len(STANDARD), 32, 15, 2, padding=7, bias=False)
+        self.norm = nn.BatchNorm1d(32)
+        self.layers = nn.Sequential(Residual(32, 48), Residual(48, 64), Residual(64, 96), Residual(96, 128))
+        self.drop = nn.Dropout(0.3)
+        self.heads = nn.Linear(256, 1 + len(CONDITIONS) + len(SUPERCLASSES) + len(RHYTHMS))
+
+    def forward(self, leads: Leads) -> Answer:
+        """Answer for a batch."""
+        wave = (leads.wave[..., CENTRE] * leads.level.exp()[..., None]).flatten(2)  # (n, l, 2500), mV
+        wave = wave.unflatten(2, (-1, 2)).mean(3)  # (n, l, 1250)
+        x = wave.new_zeros(len(wave), len(STANDARD) + 1, wave.shape[2])
+        x = x.scatter(1, leads.lead[..., None].expand_as(wave), wave)[:, : len(STANDARD)]  # (n, 12, 1250)
+        x = self.layers(functional.relu(self.norm(self.stem(x))))  # (n, 128, 40)
+        out = self.heads(self.drop(torch.cat([x.mean(2), x.amax(2)], 1)))  # (n, 15)
+        normal, *rest = out.split([1, len(CONDITIONS), len(SUPERCLASSES), len(RHYTHMS)], 1)
+        return Answer(normal[:, 0], *rest)
+
+
+def random_features(records: Records, names: Sequence[str], seed: int) -> NDArray[np.float32]:
+    """Return the tokens of each lead by a stem that has learned nothing, their mean and their largest: (n, l * 128)."""
+    torch.manual_seed(seed)
+    net, out = DiagnosisNet().eval(), []
+    with torch.inference_mode():
+        for first in range(0, len(records.name), SEEN):
+            part = records.take(np.arange(first, min(first + SEEN, len(records.name))))
+            leads = batch([part], names)
+            tokens = net.tokens(leads.wave, leads.morlet)  # (n, l, 50, 64)
+            out.append(torch.cat([tokens.mean(2), tokens.amax(2)], 2).flatten(1).numpy())
+    return np.concatenate(out)
+
+
+def linear(x: NDArray[np.float32], truth: NDArray[np.int8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Fit a linear head by logistic regression on some rows; return the logits of all, (n, k)."""
+    spread = np.maximum(x[rows].std(axis=0), 1e-6)
+    scaled = torch.from_numpy((x - x[rows].mean(axis=0)) / spread).float()
+    y = torch.from_numpy(truth[rows]).float()
+    known = y >= 0
+    weight = torch.zeros(x.shape[1], truth.shape[1], requires_grad=True)
+    shift = torch.zeros(truth.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, shift], max_iter=60, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = scaled[rows] @ weight + shift
+        each = functional.binary_cross_entropy_with_logits(logits, y.clamp_min(0), reduction="none")
+        loss = (each * known).sum() / known.sum() + RIDGE * (weight**2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with torch.inference_mode():
+        return (scaled @ weight + shift).numpy()
+
+
+def beat_features(records: Records, names: Sequence[str]) -> NDArray[np.float32]:
+    """Return measured features: of each lead its middle beat, spectrum, level and spread, and how regular beats come.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, leads * 58 + 4)
+    """
+    places = [STANDARD.index(name) for name in names]
+    out = []
+    for first in range(0, len(records.name), SEEN):
+        part = records.leads.take(np.arange(first, min(first + SEEN, len(records.name))))
+        wave = part.wave[:, places].astype(np.float32)  # (n, l, 5, 585)
+        steep = np.abs(np.diff(wave, axis=3)).sum(axis=1)  # (n, 5, 584)
+        steep = uniform_filter1d(steep, 15, axis=2, mode="constant")
+        room = steep[..., -BEAT[0] : -BEAT[-1]]
+        at = room.argmax(axis=2) - BEAT[0]  # (n, 5)
+        where = at[:, None, :, None] + BEAT  # (n, 1, 5, 37)
+        beat = np.median(np.take_along_axis(wave, np.broadcast_to(where, (*wave.shape[:3], len(BEAT))), 3), axis=2)
+        morlet = part.morlet[:, places].astype(np.float32).swapaxes(2, 3)  # (n, l, 8, 5, 50)
+        bands = morlet.reshape(*morlet.shape[:3], -1)
+        spread = np.quantile(wave, [0.02, 0.25, 0.75, 0.98], axis=(2, 3)).transpose(1, 2, 0)  # (n, l, 4)
+        level = part.level[:, places].astype(np.float32).mean(axis=2)[..., None]  # (n, l, 1)
+        lead = np.concatenate([beat, bands.mean(axis=3), bands.std(axis=3), spread, level], axis=2)
+        own = steep[..., CENTRE].reshape(len(steep), -1)  # (n, 2500)
+        out.append(np.concatenate([lead.reshape(len(lead), -1), np.stack([_intervals(row) for row in own])], axis=1))
+    return np.concatenate(out).astype(np.float32)
+
+
+def _intervals(steep: NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """Return mean, deviation, shortest and longest of the intervals between steep points, in samples."""
+    level, beats, last = 0.4 * np.quantile(steep, 0.99), [], -HALO
+    for at in np.flatnonzero(steep > level):
+        if at - last > HALO // 3:
+            beats.append(at)
+            last = at
+    rr = np.diff(beats) if len(beats) > 2 else np.zeros(1)
+    return float(rr.mean()), float(rr.std()), float(rr.min()), float(rr.max())
+
+
+def boosted(x: NDArray[np.float32], truth: NDArray[np.int8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Grow boosted trees for each output on some rows; return the logits of all, (n, k)."""
+    out = np.zeros((len(x), truth.shape[1]), np.float32)
+    for k in range(truth.shape[1]):
+        known = rows[truth[rows, k] >= 0]
+        so = truth[known, k] == 1
+        if so.any() and not so.all():
+            trees = grow(x[known], so, np.ones(len(known)))
+            out[:, k] = np.clip([log_odds(trees, row) for row in x], -KEPT_ODDS, KEPT_ODDS)
+    return out

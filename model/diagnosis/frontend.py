@@ -1,0 +1,144 @@
+"""The wavelet front end: the stream's own Daubechies and Morlet stages, cut into chunks of fixed shape.
+
+What the network sees of a lead is what the running pipeline has: the clean signal of `ecg.wavelet` (Daubechies) and
+frames of `ecg.scalogram` (Morlet), the pair of FoundationalECGNet (arXiv:2509.08961). The same code makes both live and
+from a record. Nothing is a statistic of a whole window: a chunk of 2 s is scaled by its own range and needs `HALO`
+samples before it, so that overlapping windows share their chunks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.resample import ANALYSIS_HZ, Resampler
+from ecg.scalogram import Bank, Scalogram
+from ecg.wavelet import Denoiser
+
+CHUNK, CHUNKS, HALO = 500, 5, 200
+"""Samples at 250 Hz of a chunk, chunks of a window, and samples before a chunk that it needs too."""
+WINDOW = CHUNK * CHUNKS
+SPAN = HALO + WINDOW
+"""Samples behind a window's answer: 10.8 s; what is not there, as before a record's first sample, is missing."""
+STEP = 10
+"""Samples of a step: 40 ms."""
+STEPS, WAVE = CHUNK // STEP, 585
+"""Steps of a chunk, and samples that the convolutions read for them: each step is the middle of its filters."""
+FIRST = HALO // 2 - (WAVE - (STEPS - 1) * STEP) // 2
+"""First sample of a chunk with its halo that the convolutions read."""
+TOKEN = 5
+"""Steps of a token, 0.2 s: what attention looks at."""
+TOKENS = CHUNKS * STEPS // TOKEN
+BANK = Bank(low_hz=8.0, high_hz=40.0, bands=8, hop=STEP)
+"""Morlet bands that reach no further than half the halo to either side."""
+FLOOR_MV = 0.1
+"""A chunk is divided by its range, or by this where that is less."""
+TYPICAL_MV = 1.0
+"""Range that counts as zero on the logarithmic scale of levels."""
+LEAST_SHARE = 0.2
+"""A chunk with a smaller share of its samples counts as missing."""
+WARM_UP_S = 3.0
+"""Length of a record's beginning that filters see beforehand, mirrored: in a stream something came before."""
+
+
+class Chunks(NamedTuple):
+    """Leads as the network takes them, all float16; `...` stands for any number of axes.
+
+    Attributes
+    ----------
+    wave : shape (..., 5, 585)
+        Clean signal over its chunk's range; 0 where missing.
+    morlet : shape (..., 5, 8, 50)
+        Logarithm of the scalogram's magnitudes over the same range, about -1 to 1; 0 where masked.
+    level : shape (..., 5)
+        Natural logarithm of the range in mV; 0 of a chunk that is missing.
+    mask : shape (..., 50)
+        Share of valid samples behind each token.
+    """
+
+    wave: NDArray[np.float16]
+    morlet: NDArray[np.float16]
+    level: NDArray[np.float16]
+    mask: NDArray[np.float16]
+
+    def take(self, rows: NDArray[np.integer]) -> Chunks:
+        """Return some along the first axis."""
+        return Chunks(*(part[rows] for part in self))
+
+
+def clean(signal_mv: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
+    """Bring a whole record's leads through the pipeline's resampler and denoiser, warmed up on its mirrored beginning.
+
+    Parameters
+    ----------
+    signal_mv : ndarray of float32, shape (leads, samples)
+        In mV, NaN where missing.
+    rate_hz : float
+
+    Returns
+    -------
+    ndarray of float32, shape (leads, about samples * 250 / rate_hz)
+    """
+    lead_in = min(round(WARM_UP_S * rate_hz), signal_mv.shape[1] - 1)
+    whole = np.concatenate([signal_mv[:, lead_in:0:-1], signal_mv], axis=1).astype(np.float32)
+    rows, resampler, denoiser = np.arange(len(whole)), Resampler(), Denoiser()
+    for row in rows:
+        resampler.reset(int(row), rate_hz)
+        denoiser.reset(int(row))
+    for stage in (resampler, denoiser):
+        y, count = stage.feed(rows, np.ascontiguousarray(whole), np.full(len(rows), whole.shape[1], np.int64))
+        tails = [stage.flush(int(row)) for row in rows]
+        whole = np.stack([np.concatenate([a[:m], tail]) for a, m, tail in zip(y, count, tails, strict=True)])
+    return whole[:, round(lead_in * ANALYSIS_HZ / rate_hz) :]
+
+
+def last_span(clean_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the last 10.8 s of leads, shape (leads, 2700); what lies before their first sample is missing."""
+    out = np.full((len(clean_mv), SPAN), np.nan, np.float32)
+    kept = clean_mv[:, -SPAN:]
+    out[:, SPAN - kept.shape[1] :] = kept
+    return out
+
+
+def chunks(span_mv: NDArray[np.float32]) -> Chunks:
+    """Cut leads into chunks and scale each by its range.
+
+    Parameters
+    ----------
+    span_mv : ndarray of float32, shape (n, 2700)
+        Clean signal at 250 Hz; NaN where missing.
+
+    Raises
+    ------
+    ValueError
+        The leads are not of 10.8 s.
+    """
+    if span_mv.ndim != 2 or span_mv.shape[1] != SPAN:
+        raise ValueError(f"span_mv must be (leads, {SPAN}), got {span_mv.shape}")
+    cut = np.stack([span_mv[:, k * CHUNK : k * CHUNK + CHUNK + HALO] for k in range(CHUNKS)], axis=1)
+    valid = np.isfinite(cut)
+    there = valid[..., HALO // 2 : HALO // 2 + CHUNK]
+    enough = there.mean(axis=2) >= LEAST_SHARE  # (n, 5)
+    high = np.where(valid, cut, -np.inf).max(axis=2, initial=-np.inf)
+    low = np.where(valid, cut, np.inf).min(axis=2, initial=np.inf)
+    scale = np.where(enough, np.maximum(high - low, FLOOR_MV), 1.0).astype(np.float32)  # (n, 5)
+    wave = np.where(valid & enough[..., None], cut, np.float32(0))[..., FIRST : FIRST + WAVE] / scale[..., None]
+    mask = (there & enough[..., None]).reshape(len(cut), TOKENS, -1).mean(axis=2)
+    level = np.where(enough, np.log(scale / TYPICAL_MV), 0.0)
+    return Chunks(*(part.astype(np.float16) for part in (wave, _morlet(span_mv, scale, enough), level, mask)))
+
+
+def _morlet(span_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the scalogram of each chunk's steps over the chunk's range, (n, 5, 8, 50)."""
+    stage, rows = Scalogram(BANK), np.arange(len(span_mv))
+    for row in rows:
+        stage.reset(int(row))
+    frames, _ = stage.feed(rows, span_mv, np.full(len(rows), SPAN, np.int64))
+    first = HALO // 2 // STEP
+    steps = frames[:, :, first : first + CHUNKS * STEPS].reshape(len(rows), BANK.bands, CHUNKS, STEPS)
+    steps = steps.transpose(0, 2, 1, 3)  # (n, 5, 8, 50)
+    known = np.isfinite(steps) & enough[..., None, None]
+    part = np.log(np.where(known, steps, np.float32(1)) / scale[..., None, None] + np.float32(3e-3))
+    return np.where(known, part / 3 + 1, 0)

@@ -1,0 +1,187 @@
+"""What a diagnosis is worth: AUROC, F1 and calibration of each output, with intervals by bootstrap over patients."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from model.diagnosis.labels import CONDITIONS, SUPERCLASSES
+
+OUTPUTS: tuple[str, ...] = (
+    "normal",
+    *(f"condition_{name}" for name in CONDITIONS),
+    *(f"superclass_{name.lower()}" for name in SUPERCLASSES),
+)
+"""What a row of probabilities holds, in the order of `model.diagnosis.train.OUTPUTS`."""
+BENCHMARK = tuple(k for k, name in enumerate(OUTPUTS) if name.startswith("superclass_"))
+RESAMPLES, SEED, LEVEL = 1000, 2015, 0.95
+"""Draws of the patients behind an interval, their seed, and the share of them that it holds."""
+BINS, SAID = 10, 0.5
+"""Bins of the calibration error, and the probability from which on a diagnosis counts as said, for F1."""
+RIDGE = 1e-2
+"""How strongly a calibration is held to leave logits as they are."""
+
+Values = dict[str, float]
+Intervals = dict[str, tuple[float, float]]
+
+
+class Draws(NamedTuple):
+    """Weights of records, float64: first once each, then as often as their patients were drawn; (1 + draws, n)."""
+
+    weight: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.bool_]) -> Draws:
+        """Return the weights of some of the records."""
+        return Draws(self.weight[:, rows])
+
+
+def draws(patient: NDArray[np.str_], resamples: int = RESAMPLES) -> Draws:
+    """Draw patients with replacement, always in the same way."""
+    _, whose = np.unique(patient, return_inverse=True)
+    people = int(whose.max()) + 1
+    times = np.random.default_rng(SEED).multinomial(people, np.full(people, 1 / people), resamples)
+    return Draws(np.concatenate([np.ones((1, len(patient))), times[:, whose]]).astype(np.float64))
+
+
+def aurocs(score: NDArray[np.floating], truth: NDArray[np.bool_], drawn: Draws) -> NDArray[np.float64]:
+    """Return the area under the ROC curve of each draw, ties counted half; NaN where one side is empty.
+
+    Parameters
+    ----------
+    score, truth : ndarray, shape (n,)
+    drawn : Draws
+
+    Returns
+    -------
+    ndarray of float64, shape (1 + draws,)
+    """
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0]) if len(score) else np.zeros(0, np.int64)
+    if not len(starts):
+        return np.full(len(drawn.weight), np.nan)
+    weight = drawn.weight[:, order]
+    up = np.add.reduceat(weight * truth[order], starts, axis=1)
+    down = np.add.reduceat(weight * ~truth[order], starts, axis=1)
+    beaten = np.cumsum(down, axis=1) - down / 2
+    pairs = up.sum(axis=1) * down.sum(axis=1)
+    return np.divide((up * beaten).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def macro(probability: NDArray[np.floating], truth: NDArray[np.int8], drawn: Draws) -> NDArray[np.float64]:
+    """Return the mean AUROC over the five superclasses of each draw; NaN where one of them has none of either kind."""
+    return np.mean([_known_auroc(probability[:, k], truth[:, k], drawn) for k in BENCHMARK], axis=0)
+
+
+def _known_auroc(score: NDArray[np.floating], truth: NDArray[np.int8], drawn: Draws) -> NDArray[np.float64]:
+    known = truth >= 0
+    return aurocs(score[known], truth[known] == 1, drawn.take(known))
+
+
+class Figures:
+    """Figures by name as they are added, with their intervals."""
+
+    def __init__(self) -> None:
+        self.values: Values = {}
+        self.intervals: Intervals = {}
+
+    def add(self, name: str, drawn: NDArray[np.float64]) -> None:
+        """Add a figure from its value and those of the draws; one that says nothing is left out."""
+        if not np.isfinite(drawn[0]):
+            return
+        self.values[name] = round(float(drawn[0]), 4)
+        low, high = np.nanquantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        self.intervals[name] = (round(float(low), 4), round(float(high), 4))
+
+    def add_macro(self, name: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
+        """Add the figure of the benchmark, and what is behind it: each superclass."""
+        self.add(name, macro(probability, truth, drawn))
+
+    def add_outputs(self, suffix: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
+        """Add counts, AUROC, F1, calibration error and Brier skill of each output."""
+        for k, name in enumerate(OUTPUTS):
+            known = truth[:, k] >= 0
+            p, so, kept = probability[known, k], truth[known, k] == 1, drawn.take(known)
+            self.values[f"records_{name}{suffix}"] = int(known.sum())
+            self.values[f"positives_{name}{suffix}"] = int(so.sum())
+            self.add(f"auroc_{name}{suffix}", aurocs(p, so, kept))
+            if so.any():
+                self.add(f"f1_{name}{suffix}", _f1(p, so, kept))
+                self.add(f"brier_skill_{name}{suffix}", _brier_skill(p, so, kept))
+            self.add(f"ece_{name}{suffix}", calibration_errors(p, so, kept))
+
+    def add_calibration(self, name: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
+        """Add the calibration error over all superclasses together."""
+        known = (truth[:, BENCHMARK] >= 0).all(axis=1)
+        p, so = probability[known][:, BENCHMARK], truth[known][:, BENCHMARK] == 1
+        every = Draws(np.repeat(drawn.weight[:, known], len(BENCHMARK), axis=1))
+        self.add(name, calibration_errors(p.ravel(), so.ravel(), every))
+
+
+def _f1(p: NDArray[np.floating], so: NDArray[np.bool_], drawn: Draws) -> NDArray[np.float64]:
+    said = p >= SAID
+    hit, wrong = drawn.weight @ (said & so), drawn.weight @ (said != so)
+    return np.divide(2 * hit, 2 * hit + wrong, out=np.full(len(hit), np.nan), where=hit + wrong > 0)
+
+
+def _brier_skill(p: NDArray[np.floating], so: NDArray[np.bool_], drawn: Draws) -> NDArray[np.float64]:
+    """Return by how much the squared error is smaller than that of saying the share of positives, always."""
+    total = drawn.weight.sum(axis=1)
+    share = drawn.weight @ so / total
+    plain = share * (1 - share)
+    error = drawn.weight @ ((p - so) ** 2) / total
+    return np.divide(plain - error, plain, out=np.full(len(plain), np.nan), where=plain > 0)
+
+
+def calibration_errors(p: NDArray[np.floating], so: NDArray[np.bool_], drawn: Draws) -> NDArray[np.float64]:
+    """Return the expected calibration error over ten equal bins (Guo 2017, arXiv:1706.04599) of each draw."""
+    bins = np.minimum((p * BINS).astype(int), BINS - 1)
+    off = np.zeros((len(p), BINS))
+    off[np.arange(len(p)), bins] = so - p.astype(np.float64)
+    total = drawn.weight.sum(axis=1)
+    error = np.abs(drawn.weight @ off).sum(axis=1)
+    return np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def calibrate(logits: NDArray[np.floating], truth: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Fit probabilities to answers out of fold: of each output 1 / (1 + exp(-(slope * logit + shift))) (Platt 1999).
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, k)
+    truth : ndarray of int8, shape (n, k)
+        -1 is unknown.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, 2)
+        Slope and shift; 1 and 0 where nothing is known.
+    """
+    return np.array([_platt(x[t >= 0], t[t >= 0] == 1) for x, t in zip(logits.T, truth.T, strict=True)])
+
+
+def _platt(logit: NDArray[np.floating], so: NDArray[np.bool_]) -> tuple[float, float]:
+    if so.all() or not so.any():
+        return 1.0, 0.0
+    x = np.stack([logit, np.ones(len(logit))], axis=1).astype(np.float64)
+    plain, share = np.array([1.0, 0.0]), float(so.mean())
+
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        odds, off = x @ at, at - plain
+        value = (np.logaddexp(0, odds) - so * odds).sum() + RIDGE / 2 * off @ off
+        return float(value), x.T @ (probability(odds) - so) + RIDGE * off
+
+    fitted = minimize(loss, np.array([0.0, np.log(share / (1 - share))]), jac=True, method="L-BFGS-B").x
+    return round(float(fitted[0]), 6), round(float(fitted[1]), 6)
+
+
+def calibrated(logits: NDArray[np.floating], fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities of logits (n, k) by what `calibrate` returned."""
+    return probability(logits.astype(np.float64) * fitted[:, 0] + fitted[:, 1])
+
+
+def probability(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-logit)), for any logit."""
+    return 0.5 * (1 + np.tanh(0.5 * logit))

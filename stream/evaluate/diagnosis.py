@@ -1,0 +1,174 @@
+"""`vigil evaluate diagnosis`: what the diagnosis network says of PTB-XL's records, from twelve leads down to one.
+
+Rows of `ptbxl_zscored` give the headline, records of `ptbxl` the figures that end in `_raw`: one set lost its
+amplitude, and the two are chosen differently. `auroc_superclass_macro` is the mean over PTB-XL's five superclasses;
+an ending says from which leads. With `cross_validate` the network is trained without each fold's patients, and what it
+is compared with as well: figures of those begin with their name (`resnet_`, `random_encoder_`, `boosting_`). Without it
+the weights answer, and headlines leave out the records that they were trained on, whose figures end in `_in_sample`.
+Intervals are by bootstrap over patients; a row whose patient is unknown counts as one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.diagnosis import crossval, dataset, weights
+from model.diagnosis.crossval import Asked
+from model.diagnosis.dataset import RAW, ZSCORED, Records
+from model.diagnosis.score import Figures, aurocs, calibrated, draws, macro
+from model.diagnosis.train import LEAD_SETS, all_sets, truths
+from stream.commands.common import say
+
+Probabilities = dict[str, NDArray[np.float64]]
+"""By set of leads, (n, 11)."""
+SETS = {ZSCORED: "", RAW: "_raw"}
+"""Sets, and how names of their figures end."""
+LEADS = {"12": "", "ii_v1": "_leads_ii_v1", "ii": "_lead_ii", "i": "_lead_i"}
+IN_SAMPLE = "_in_sample"
+MODELS = (crossval.NET, crossval.RESNET, crossval.RANDOM, crossval.BOOSTING)
+NOTES = (
+    "rows of ptbxl_zscored carry no patient ids: two records of one patient may lie in two folds",
+    "a record without any superclass (pacing, flutter) is left out of the superclasses, as the benchmark does",
+    "boosting is ecg's own on measured features; the random encoder is the network's stem before training",
+)
+
+
+def evaluate(
+    data: Path, *, json: bool, cross_validate: bool, work: Path | None = None, file: Path | None = None
+) -> int:
+    """Score the records of a folder and print the figures; returns the exit status.
+
+    Parameters
+    ----------
+    data : Path
+        Folder that holds `ptbxl`, `ptbxl_zscored` or both.
+    json : bool
+    cross_validate : bool
+        Train without each fold's patients, and print figures out of fold.
+    work : Path, optional
+        Folder in which folds are kept, so that a run can go on where it ended.
+    file : Path, optional
+        Weights to score instead of those that come with Vigil.
+    """
+    if not cross_validate and not (file or weights.shipped()).is_file():
+        say(f"{file or weights.shipped()}: no weights; --cross-validate trains them fold by fold")
+        return 2
+    try:
+        found = _cross_validated(data, Asked(work=work)) if cross_validate else _by_weights(data, file)
+    except ValueError as error:
+        say(str(error))
+        return 2
+    print(msgspec.json.encode(found).decode() if json else text(found))
+    return 0
+
+
+def train(data: Path, out: Path, seed: int, work: Path | None) -> None:
+    """Train the network on the records of a folder and write its weights; see `evaluate` for `work`.
+
+    Raises
+    ------
+    ValueError
+        The folder holds no records.
+    """
+    copies = dataset.cached(data, work, crossval.COPIES, _report)
+    command = f"vigil train diagnosis --data DIR --out FILE --seed {seed}"
+    out.write_bytes(weights.make(copies, Asked(seed, work=work), command, say))
+
+
+def _cross_validated(data: Path, asked: Asked) -> dict[str, Any]:
+    copies = dataset.cached(data, asked.work, crossval.COPIES, _report)
+    records, truth = copies[0], truths(copies[0])
+    logits, fold = crossval.out_of_fold(copies, asked, MODELS, say)
+    said = {name: crossval.probabilities(logits[name], truth, fold) for name in MODELS}
+    figures = Figures()
+    _add(figures, records, said, np.ones(len(truth), bool))
+    return _printed(figures, records)
+
+
+def _by_weights(data: Path, file: Path | None) -> dict[str, Any]:
+    diagnosis = weights.load(file or weights.shipped())
+    records = dataset.read_sets(data, report=_report)
+    logits = all_sets(diagnosis.net, records, np.arange(len(records.name)))
+    width = len(truths(records)[0])
+    said = {of: calibrated(each[:, :width], diagnosis.calibration[of]) for of, each in logits.items()}
+    seen = np.isin(records.name, diagnosis.made["records"])
+    figures = Figures()
+    for which, ending in ((~seen, ""), (seen, IN_SAMPLE)):
+        _add(figures, records, {crossval.NET: said}, which, ending)
+    return _printed(figures, records) | {"weights_sha256": diagnosis.sha256}
+
+
+def _add(
+    figures: Figures, records: Records, said: Mapping[str, Probabilities], which: NDArray[np.bool_], ending: str = ""
+) -> None:
+    """Add the figures of some of the records: the network's in full, of the others the headlines."""
+    truth = truths(records)
+    for name, of_set in SETS.items():
+        kept = which & records.of_set(name)
+        if kept.any():
+            net = {of: each[kept] for of, each in said[crossval.NET].items()}
+            _add_set(figures, truth[kept], records.patient[kept], net, of_set + ending)
+            for other in sorted(said.keys() - {crossval.NET}):
+                theirs = {of: each[kept] for of, each in said[other].items()}
+                _add_other(figures, truth[kept], records.patient[kept], net, other, theirs, of_set + ending)
+    if which.any():
+        drawn = draws(records.patient[which])
+        figures.add_calibration(f"ece{ending}", said[crossval.NET]["12"][which], truth[which], drawn)
+
+
+def _add_set(
+    figures: Figures, truth: NDArray[np.int8], patient: NDArray[np.str_], net: Probabilities, ending: str
+) -> None:
+    drawn = draws(patient)
+    known = truth[:, 0] >= 0
+    for of, leads in LEADS.items():
+        figures.add(f"auroc_superclass_macro{leads}{ending}", macro(net[of], truth, drawn))
+        normal = aurocs(net[of][known, 0], truth[known, 0] == 1, drawn.take(known))
+        figures.add(f"auroc_normal{leads}{ending}", normal)
+    figures.add_outputs(ending, net["12"], truth, drawn)
+
+
+def _add_other(
+    figures: Figures,
+    truth: NDArray[np.int8],
+    patient: NDArray[np.str_],
+    net: Probabilities,
+    name: str,
+    theirs: Probabilities,
+    ending: str,
+) -> None:
+    """Add what another model reaches, and by how much the network is better, draw by draw."""
+    drawn = draws(patient)
+    for of, leads in LEADS.items():
+        reached = macro(theirs[of], truth, drawn)
+        figures.add(f"{name}_auroc_superclass_macro{leads}{ending}", reached)
+        figures.add(f"auroc_superclass_macro{leads}_over_{name}{ending}", macro(net[of], truth, drawn) - reached)
+
+
+def _printed(figures: Figures, records: Records) -> dict[str, Any]:
+    counted = {f"{name}_records": int(records.of_set(name).sum()) for name in SETS}
+    unknown = int(np.char.startswith(records.patient, "unknown").sum())
+    values = {**figures.values, **counted, "records_without_patient": unknown}
+    leads = {of: list(names) for of, names in LEAD_SETS.items()}
+    return {"figures": values, "intervals": figures.intervals, "lead_sets": leads, "failed": {}, "notes": [*NOTES]}
+
+
+def _report(name: str, done: int, of: int) -> None:
+    if done % 500 == 0 or done == of:
+        say(f"{name}: {done} of {of} records read")
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return what is printed without `--json`."""
+    lines = []
+    for name, value in found["figures"].items():
+        between = found["intervals"].get(name)
+        limits = "  ({:.3f}-{:.3f})".format(*between) if between else ""
+        lines.append(f"{name:>52}  {value}{limits}")
+    return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])])
