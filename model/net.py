@@ -130,8 +130,8 @@ class RhythmNet(nn.Module):
         peak = (x * (mask[:, None] > 0.5)).amax(2)  # (n, 48), at least zero, as x is
         return functional.relu(self.lead(torch.cat([mean, peak, log_scale[:, None]], 1)))  # (n, 64)
 
-    def decide(self, leads: Tensor, present: Tensor) -> Tensor:
-        """Pool encoded leads and give the logits.
+    def pool(self, leads: Tensor, present: Tensor) -> Tensor:
+        """Pool encoded leads to the features of a window, (n, 64).
 
         Parameters
         ----------
@@ -142,10 +142,10 @@ class RhythmNet(nn.Module):
         kept = leads * present[..., None]  # (n, slots, 64)
         mean = kept.sum(1) / present.sum(1, keepdim=True).clamp_min(1.0)  # (n, 64)
         pooled = torch.cat([mean, kept.amax(1)], 1)  # (n, 128)
-        return self.answer(self.drop(functional.relu(self.hidden(self.drop(pooled)))))  # (n, classes)
+        return functional.relu(self.hidden(self.drop(pooled)))  # (n, 64)
 
-    def forward(self, x: Tensor, mask: Tensor, log_scale: Tensor) -> Tensor:
-        """Map windows (n, slots, 2500), (n, slots, 63), (n, slots) to logits (n, classes)."""
+    def features(self, x: Tensor, mask: Tensor, log_scale: Tensor) -> Tensor:
+        """Map windows (n, slots, 2500), (n, slots, 63), (n, slots) to features (n, 64)."""
         n, slots = log_scale.shape
         present = (mask.sum(2) > 0).to(x.dtype)  # (n, slots)
         flat = x.flatten(0, 1), mask.flatten(0, 1), log_scale.flatten()
@@ -155,4 +155,8 @@ class RhythmNet(nn.Module):
             leads = found.new_zeros(n * slots, found.shape[1]).index_copy(0, there, found)
         else:
             leads = self.encode(*flat)
-        return self.decide(leads.reshape(n, slots, -1), present)
+        return self.pool(leads.reshape(n, slots, -1), present)
+
+    def forward(self, x: Tensor, mask: Tensor, log_scale: Tensor) -> Tensor:
+        """Map windows (n, slots, 2500), (n, slots, 63), (n, slots) to logits (n, classes)."""
+        return self.answer(self.drop(self.features(x, mask, log_scale)))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -101,18 +102,15 @@ class Classifier:
         -------
         ndarray of float32, shape (n, n_classes)
         """
-        if x_mv.ndim != _WITH_THREE_DIMENSIONS or x_mv.shape[1:] != (SLOTS, WINDOW):
-            raise ValueError(f"x_mv must be (n, {SLOTS}, {WINDOW}), got {x_mv.shape}")
-        out = np.empty((len(x_mv), len(self.classes)), np.float32)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for first in range(0, len(x_mv), BATCH):
-                part = x_mv[first : first + BATCH]
-                out[first : first + BATCH] = self._calibrated(self._logits(part))[: len(part)]
-        finally:
-            torch.set_num_threads(threads)
-        return out
+        return self._in_batches(x_mv, lambda part: self._calibrated(self._run(self._net, part)))
+
+    def logits(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer for windows as `predict_windows` does, before calibration: shape (n, n_classes)."""
+        return self._in_batches(x_mv, partial(self._run, self._net))
+
+    def features(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the last layer answers from, for windows as of `predict_windows`: shape (n, 64)."""
+        return self._in_batches(x_mv, partial(self._run, self._net.features))
 
     def classify(self, windows: Sequence[tuple[NDArray[np.float32], Sequence[str]]]) -> list[dict[str, float]]:
         """Answer for windows of many beds, each (n_leads, 2500) at 250 Hz with its lead names, by name of the class."""
@@ -123,13 +121,30 @@ class Classifier:
         rows = self.predict_windows(x_mv)
         return [{name: round(float(p), DECIMALS) for name, p in zip(self.classes, row, strict=True)} for row in rows]
 
-    def _logits(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _in_batches(
+        self, x_mv: NDArray[np.float32], run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        if x_mv.ndim != _WITH_THREE_DIMENSIONS or x_mv.shape[1:] != (SLOTS, WINDOW):
+            raise ValueError(f"x_mv must be (n, {SLOTS}, {WINDOW}), got {x_mv.shape}")
+        out = []
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for first in range(0, max(len(x_mv), 1), BATCH):
+                part = x_mv[first : first + BATCH]
+                out.append(run(part)[: len(part)])
+        finally:
+            torch.set_num_threads(threads)
+        return np.concatenate(out)
+
+    def _run(self, module: Callable[..., torch.Tensor], x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run up to `BATCH` windows through a network or a part of it; what it gives has `BATCH` rows."""
         padded = np.full((BATCH, SLOTS, WINDOW), np.nan, np.float32)
         padded[: len(x_mv)] = x_mv
         scaled, mask, log_scale = (torch.from_numpy(a) for a in prepare(padded.reshape(-1, WINDOW)))
         shape = (BATCH, SLOTS)
         with torch.inference_mode():
-            return self._net(scaled.reshape(*shape, -1), mask.reshape(*shape, -1), log_scale.reshape(shape)).numpy()
+            return module(scaled.reshape(*shape, -1), mask.reshape(*shape, -1), log_scale.reshape(shape)).numpy()
 
     def _calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled = logits / self._temperature + self._bias

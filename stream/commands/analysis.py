@@ -60,6 +60,30 @@ def analyze(
     print(f"{recording.name}: {recording.duration_s:.0f} s, {counts or 'no beats'}, {times:.0f} times real time")
 
 
+@app.command()
+def explain(
+    record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea.")],
+    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Of `vigil train prototypes`.")] = None,
+    json: Json = False,
+) -> None:
+    """Say each alarm of a record in words, with what was measured and what the network's answer rests on."""
+    from ecg.record import read
+    from model.explain.prototypes import load as load_prototypes
+    from model.weights import load, shipped
+    from stream import explain as runner
+
+    classifier = load(shipped())
+    like = None if prototypes is None else load_prototypes(prototypes, classifier.sha256)
+    recording = read(record)
+    found = runner.explain(recording, classifier, like)
+    if json:
+        alarms = [runner.as_object(explained) for explained in found]
+        print(msgspec.json.encode({"record": recording.name, "alarms": alarms}).decode())
+        return
+    for explained in found:
+        print("\n".join(runner.lines(explained)))
+
+
 def _analyze_export(folder: Path, out: Path | None, *, json: bool) -> None:
     """Derive the alerts of an exported log, and compare them with those that were logged."""
     from stream.export_log import find

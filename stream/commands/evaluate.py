@@ -110,6 +110,18 @@ def diagnosis(
     raise SystemExit(evaluate(data, json=json, cross_validate=cross_validate, work=work, file=weights))
 
 
+@app.command("explanation")
+def explanation(
+    data: Sets,
+    json: Json = False,
+    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Of `vigil train prototypes`.")] = None,
+) -> None:
+    """Score whether what is marked in a window is what the network's answer rests on, and how long marking takes."""
+    from stream.evaluate.explanation import evaluate
+
+    raise SystemExit(evaluate(data, json=json, prototypes=prototypes))
+
+
 @app.command("60601")
 def standards(
     json: Json = False,

@@ -109,3 +109,17 @@ def train_head(
     from model.backbones.head import train
 
     train(backbone, data, out, seed, leads=tuple(leads.split(",")) if leads else None)
+
+
+@app.command("prototypes")
+def train_prototypes(
+    data: Sets,
+    out: Annotated[Path, typer.Option("--out", help="Where the prototypes go (safetensors).")],
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Find windows that stand for each class in the features of the shipped network, for `vigil explain`."""
+    from model.explain.prototypes import train
+
+    found = train(data, out, seed)
+    for label, windows in zip(found.labels, found.windows, strict=True):
+        print(f"{label}: {windows} windows")

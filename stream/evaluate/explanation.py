@@ -1,0 +1,100 @@
+"""`vigil evaluate explanation`: whether what is marked is what the network's answer rests on, and how long it takes.
+
+The ten seconds before each alarm of `cinc2015`, which no network of Vigil has seen. The fifth of a window that is
+marked most is taken out, and ten times as much at random: the log odds of the answer are to fall more without what is
+marked. Nothing is chosen on these records.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.record import read
+from model.dataset import clean
+from model.explain.prototypes import Prototypes
+from model.explain.prototypes import load as load_prototypes
+from model.explain.saliency import deletion, saliency
+from model.net import SLOTS, WINDOW
+from model.weights import Classifier, choose_leads, load, shipped
+from stream.evaluate import run
+
+SET = "cinc2015"
+BEFORE_S = 40.0
+"""Seconds that the filters get to settle."""
+DRAWS = 10
+
+
+class Judged(NamedTuple):
+    """One window: the answer, by how much its log odds fall, what it is like, and the time that marking it took."""
+
+    answer: str
+    marked: float
+    at_random: float
+    like: str
+    wall_ms: float
+    cpu_ms: float
+
+
+def evaluate(data: Path, *, json: bool, prototypes: Path | None) -> int:
+    """Score the explanations of the shipped network and print the figures; returns the exit status, 2 without records.
+
+    With `prototypes`, how often the class of the nearest one is the network's answer is told, too.
+    """
+    classifier = load(shipped())
+    like = None if prototypes is None else load_prototypes(prototypes, classifier.sha256)
+    judge(np.zeros((SLOTS, WINDOW), np.float32), classifier, like)  # what is compiled and allocated once is not timed
+    paths = run.records(data / SET)
+    found = run.over(paths, lambda path: judge(window(path), classifier, like), processes=1)
+    report = {"figures": figures(list(found.results.values())), "failed": found.failed}
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        print("\n".join(f"{name:40} {value:g}" for name, value in report["figures"].items()))
+    return 0 if found.results else 2
+
+
+def window(path: Path) -> NDArray[np.float32]:
+    """Return the last ten seconds of a record as the network sees them, shape (2, 2500)."""
+    found = read(path)
+    names = [found.leads[row].name for row in found.rows("ecg")]
+    x_mv = found.mv()[list(choose_leads(names)), -round(BEFORE_S * found.rate_hz) :]
+    part = clean(x_mv, found.rate_hz)[:, -WINDOW:]
+    out = np.full((SLOTS, WINDOW), np.nan, np.float32)
+    out[: len(part), WINDOW - part.shape[1] :] = part
+    return out
+
+
+def judge(x_mv: NDArray[np.float32], classifier: Classifier, like: Prototypes | None) -> Judged:
+    """Mark a window, time it, and take out what is marked."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    why = saliency(classifier.logits, x_mv)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    fall = deletion(classifier.logits, x_mv, why, DRAWS)
+    near = "" if like is None else like.nearest(classifier.features(x_mv[None])[0], 1)[0].label
+    return Judged(classifier.classes[why.of], fall.marked, fall.at_random, near, 1e3 * wall, 1e3 * cpu)
+
+
+def figures(judged: list[Judged]) -> dict[str, float]:
+    """Return the means over windows, the share of them in which what is marked counts more, and the times."""
+    if not judged:
+        return {"windows": 0}
+    marked, at_random = (np.array([getattr(each, name) for each in judged]) for name in ("marked", "at_random"))
+    found = {
+        "windows": len(judged),
+        "log_odds_fall_marked": float(marked.mean()),
+        "log_odds_fall_random": float(at_random.mean()),
+        "marked_counts_more": float((marked > at_random).mean()),
+        "cpu_ms_p50": float(np.median([each.cpu_ms for each in judged])),
+        "cpu_ms_p95": float(np.percentile([each.cpu_ms for each in judged], 95)),
+        "wall_ms_p50": float(np.median([each.wall_ms for each in judged])),
+        "wall_ms_p95": float(np.percentile([each.wall_ms for each in judged], 95)),
+    }
+    if judged[0].like:
+        found["nearest_prototype_agrees"] = float(np.mean([each.like == each.answer for each in judged]))
+    return {name: round(value, 4) for name, value in found.items()}

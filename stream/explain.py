@@ -1,0 +1,196 @@
+"""`vigil explain`: each alarm of a record in words, with what the network's answer rests on, without a server."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.alert import Alert, decode_alert
+from ecg.clinical import Settings
+from ecg.condition import CONDITIONS
+from ecg.frame import Setup
+from ecg.frontend import Analysis
+from ecg.lead import of_record
+from ecg.record import Record as Recording
+from ecg.resample import ANALYSIS_HZ
+from model.explain.prototypes import Near, Prototypes
+from model.explain.saliency import CELL, saliency
+from model.explain.sentence import SECONDS, Measured, sentence
+from model.net import SLOTS, WINDOW
+from model.weights import Classifier, choose_leads
+from stream.analyze import EPOCH_NS, log, pseudonym
+from stream.pipeline import Pipeline
+
+_NS = 1_000_000_000 // ANALYSIS_HZ
+SHOWN = 3
+"""Places and prototypes that are named."""
+
+
+class Place(NamedTuple):
+    """Half a second of a lead, from `first_s` of the record on, and by how much the answer falls without it."""
+
+    lead: str
+    first_s: float
+    weight: float
+
+
+class Explained(NamedTuple):
+    """An alarm with its reasons.
+
+    Attributes
+    ----------
+    id : str
+        Of the alert.
+    condition : str
+    decided_s : float
+        From the record's start.
+    sentence : str
+    answer : str
+        The class whose answer is explained: the alarm's own where the network has it, else its likeliest.
+    probability : float
+    places : tuple of Place
+        What the answer rests on most, first.
+    saliency : dict of str to list of float
+        By lead: the fall of the log odds without each half second of the window, its ten seconds up to the decision.
+    like : tuple of Near
+        Nearest prototypes; empty without any.
+    """
+
+    id: str
+    condition: str
+    decided_s: float
+    sentence: str
+    answer: str
+    probability: float
+    places: tuple[Place, ...]
+    saliency: dict[str, list[float]]
+    like: tuple[Near, ...]
+
+
+class _Seen:
+    """Collects what the array stages found, by the samples of the bed."""
+
+    def __init__(self) -> None:
+        self.origin_ns = 0
+        self.clean: list[NDArray[np.float32]] = []
+        self.beats: list[NDArray[np.void]] = []
+        self.pulses: list[NDArray[np.void]] = []
+
+    def __call__(self, device: str, origin_ns: int, analysis: Analysis) -> None:
+        self.origin_ns = origin_ns
+        self.clean.append(analysis.clean)
+        self.beats.append(analysis.beats)
+        self.pulses.append(analysis.pulses)
+
+
+def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes | None = None) -> list[Explained]:
+    """Run a record through the pipeline, and explain the alarms of its patient.
+
+    Parameters
+    ----------
+    recording : ecg.record.Record
+        At 100 to 1000 Hz, with at least one ECG lead.
+    classifier : Classifier
+    prototypes : Prototypes, optional
+        Of the same weights.
+
+    Raises
+    ------
+    ValueError
+        As of `stream.analyze.analyze`.
+    """
+    seen = _Seen()
+    pipeline = Pipeline({classifier.sha256: classifier.classify}, seen)
+    setup = Setup("explain", "one recording", EPOCH_NS, Settings(), {"net": classifier.sha256}, unsigned=True)
+    alerts: list[Alert] = []
+    for batch in log(recording, pseudonym(recording.name), setup):
+        out = pipeline.feed(batch)
+        for record, reason in out.dead:
+            raise ValueError(f"{recording.name}: {reason} (input offset {record.offset})")
+        alerts += [decode_alert(value) for _, value in out.alerts]
+    leads = tuple(lead.name for lead in of_record(recording).leads if lead.kind == "ecg")
+    has_pulse = len(recording.rows("ecg")) < len(recording.leads) and any(map(len, seen.pulses))
+    clean = np.concatenate(seen.clean, axis=1)
+    beats, pulses = np.concatenate(seen.beats), np.concatenate(seen.pulses)
+    found = []
+    for alert in alerts:
+        if alert.phase == "start" and alert.condition != "risk_level" and not CONDITIONS[alert.condition].technical:
+            end = min(round((alert.decided_ns - seen.origin_ns) / _NS), clean.shape[1])
+            measured = _measured(beats, pulses if has_pulse else None, leads, end)
+            found.append(_explained(alert, measured, clean, leads, end, classifier, prototypes))
+    return found
+
+
+def _measured(beats: NDArray[np.void], pulses: NDArray[np.void] | None, leads: tuple[str, ...], end: int) -> Measured:
+    """Gather what was found in the ten seconds up to a sample."""
+    first = end - round(SECONDS * ANALYSIS_HZ)
+    mine = beats[(beats["sample"] >= first) & (beats["sample"] < end)]
+    showing = [((mine["leads"] >> row) & 1).mean() if len(mine) else 0.0 for row in range(len(leads))]
+    return Measured(
+        beats=len(mine),
+        rr_s=(np.diff(mine["sample"]) / ANALYSIS_HZ).astype(np.float32),
+        qrs_ms=np.where(mine["width_ms"] > 0, mine["width_ms"], np.nan).astype(np.float32),
+        pulses=None if pulses is None else int(((pulses["sample"] >= first) & (pulses["sample"] < end)).sum()),
+        leads=tuple(lead for lead, share in zip(leads, showing, strict=True) if share >= 0.5),
+    )
+
+
+def _explained(
+    alert: Alert,
+    measured: Measured,
+    clean: NDArray[np.float32],
+    leads: tuple[str, ...],
+    end: int,
+    classifier: Classifier,
+    prototypes: Prototypes | None,
+) -> Explained:
+    chosen = choose_leads(leads)
+    window = np.full((SLOTS, WINDOW), np.nan, np.float32)
+    part = clean[list(chosen), max(0, end - WINDOW) : end]
+    window[: len(chosen), WINDOW - part.shape[1] :] = part
+    own = classifier.classes.index(alert.condition) if alert.condition in classifier.classes else None
+    why = saliency(classifier.logits, window, own)
+    names, first_s = [leads[row] for row in chosen], (end - WINDOW) / ANALYSIS_HZ
+    return Explained(
+        id=alert.id,
+        condition=alert.condition,
+        decided_s=round(end / ANALYSIS_HZ, 2),
+        sentence=sentence(alert, measured),
+        answer=classifier.classes[why.of],
+        probability=round(float(classifier.predict_windows(window[None])[0, why.of]), 4),
+        places=_places(why.weight, names, first_s),
+        saliency={name: [round(float(w), 3) for w in row] for name, row in zip(names, why.weight, strict=False)},
+        like=tuple(prototypes.nearest(classifier.features(window[None])[0], SHOWN)) if prototypes else (),
+    )
+
+
+def _places(weight: NDArray[np.float32], names: list[str], first_s: float) -> tuple[Place, ...]:
+    """Return the cells that speak for an answer most."""
+    order = np.argsort(-weight.ravel(), kind="stable")[:SHOWN]
+    at = [divmod(int(k), weight.shape[1]) for k in order if weight.ravel()[k] > 0]
+    return tuple(
+        Place(names[row], round(first_s + cell * CELL / ANALYSIS_HZ, 2), round(float(weight[row, cell]), 3))
+        for row, cell in at
+    )
+
+
+def as_object(explained: Explained) -> dict[str, Any]:
+    """Return what `vigil explain --json` prints of an alarm."""
+    said = {
+        "places": [each._asdict() for each in explained.places],
+        "like": [each._asdict() for each in explained.like],
+    }
+    return explained._asdict() | said
+
+
+def lines(explained: Explained) -> list[str]:
+    """Return what `vigil explain` prints of an alarm."""
+    out = [f"{explained.decided_s:9.1f} s  {explained.sentence}"]
+    places = ", ".join(f"{place.lead} from {place.first_s:.1f} s ({place.weight:+.2f})" for place in explained.places)
+    out.append(f"{'':13}network: {explained.answer} {explained.probability:.2f}, rests on {places or 'nothing'}")
+    if explained.like:
+        near = ", ".join(f"{one.label} ({one.windows} windows, {one.distance:.2f} away)" for one in explained.like)
+        out.append(f"{'':13}like: {near}")
+    return out
