@@ -121,7 +121,7 @@ def test_what_are_no_judges_is_refused() -> None:
     with pytest.raises(ValueError, match="safetensors"):
         decode(b"not at all")
     cut = good.ventricular._replace(trees=stump(0)._replace(cut=np.zeros((1, 3), np.float32)))
-    with pytest.raises(ValueError, match=r"ventricular: 1 trees of 2 leaves must have nodes of shape \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"ventricular.trees: 1 trees of 2 leaves must have nodes of shape \(1, 1\)"):
         decode(encode(good._replace(ventricular=cut), {}))
     thin = good.ventricular._replace(nets=line(1.0)._replace(begin=np.zeros((2, 4), np.float32)))
     with pytest.raises(ValueError, match="layers that fit"):
