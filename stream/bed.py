@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ecg import alert as message
 from ecg.alarm import CLOCK_NS, Alarm, Transition
-from ecg.alert import Alert, Evidence, Source, Vitals
+from ecg.alert import Risk, Source, Vitals
 from ecg.artefact import Ladder, Level
 from ecg.clinical import Limits, Settings
-from ecg.condition import CONDITIONS, LETHAL, Finding, words
+from ecg.condition import LETHAL, Finding
 from ecg.confirm import LATE, Confirm
 from ecg.frame import ChangeLimits, Discharge, Setup
 from ecg.frontend import Analysis
@@ -32,18 +32,15 @@ from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
 from model.risk import RiskLevel
-from stream import snapshot
-from stream.bed_state import Arrival, Given, Heard, Lost, Order, Pending, State, Time
+from stream import bed_alert, snapshot
+from stream.bed_alert import Announced, Origin
+from stream.bed_state import SAMPLE_NS, Arrival, Given, Heard, Lost, Order, Pending, State, Time
+from stream.bed_technical import BAD_FRAMES, technical
 from stream.seal import Head
 from stream.snapshot import Kept
-from stream.version import VERSION
 
-SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 SNAPSHOT_EVERY_NS = 5_000_000_000
 CHECKPOINT_EVERY_NS = 600_000_000_000
-STRIP_BEFORE_NS, STRIP_AFTER_NS = 6_000_000_000, 4_000_000_000
-NOTE_HOLDS_NS = 10_000_000_000
-"""How long a gap in the data or a step of the device's clock stays on the board."""
 REMEMBERED_S = 60
 """Seconds of input offsets that are kept, so that an alert can name the first offset of its evidence."""
 SILENT_NS = 2_000_000_000
@@ -52,14 +49,8 @@ LEAVING_NS = 10_000_000_000
 """A device that nobody misses is shown as ended until it was silent for this long."""
 TELLING = frozenset({*LETHAL, "all_leads_off", "artefact_suspended"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
-BLIND_S = 10.0
-"""Seconds of signal of which nothing could be told, after which that is said aloud."""
-BLIND_STEPS = round(BLIND_S * ANALYSIS_HZ / STEP)
 MOST_SPIKES = 64
 """Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
-BAD_FRAMES = 10
-"""Frames in a row that could not be accepted, after which the device itself is alarmed on."""
-_VERDICTS = {int(verdict): verdict.name.lower() for verdict in Verdict}
 FORGET_NS = 60_000_000_000
 """A device without a patient and without any alarm is forgotten once it was silent for so long."""
 
@@ -207,7 +198,7 @@ class Bed:
             found = found._replace(findings=[*found.findings, *of_st_qt])
         step = self._confirmed(end, end_ns, self._decided(found, end_ns))
         self._remember(step, beats)
-        self._announce([*step.findings, *self._technical()])
+        self._announce([*step.findings, *technical(self.state, self.setup)])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
 
@@ -268,37 +259,15 @@ class Bed:
             said = [f"{chr(beat['label'])}{beat['rr_s']:.2f}" for beat in beats]
             state.beats = " ".join([*state.beats.split(), *said][-12:])
 
-    def _technical(self) -> list[Finding]:
-        """Return what the service itself must say about this bed at its present time."""
-        state, found = self.state, []
-        if 0 <= state.now_ns - state.gap_ns < NOTE_HOLDS_NS:
-            found.append(Finding("data_gap", state.gap_ns, state.gap_s, 0.0, "s", f"{state.gap_s:.2f} s missing"))
-        if 0 <= state.now_ns - state.skew_ns < NOTE_HOLDS_NS:
-            found.append(Finding("clock_skew", state.skew_ns, state.skew_s, 0.0, "s", "the device's clock was set"))
-        if state.lost and 0 <= state.now_ns - state.lost_ns < NOTE_HOLDS_NS:
-            trace = "records of this device's partition are missing from the log"
-            found.append(Finding("data_loss", state.lost_ns, state.lost, 0.0, "records", trace))
-        if state.blind_steps >= BLIND_STEPS:
-            blind_ns = state.blind_steps * STEP * SAMPLE_NS
-            trace = f"neither rate nor rhythm could be told: {state.rhythm}"
-            onset_ns = state.now_ns - blind_ns
-            found.append(Finding("cannot_analyse", onset_ns, blind_ns / 1e9, BLIND_S, "s", trace))
-        if self.setup.weights.get("net") is None:
-            found.append(Finding("rules_alone", state.now_ns, None, None, "", "the setup names no network"))
-        if state.bad_frames >= BAD_FRAMES:
-            trace = "frames in a row that could not be accepted"
-            found.append(Finding("bad_frames", state.now_ns, state.bad_frames, BAD_FRAMES, "frames", trace))
-        return found
-
     def _second(self, end: int) -> None:
         """Once a second: the risk level, and what the board shows."""
         state = self.state
         trace, self._pending.trace = self._pending.trace[:ANALYSIS_HZ], self._pending.trace[ANALYSIS_HZ:]
         bad = state.ladder.level == Level.SUSPENDED or not any(code == Verdict.GOOD for code in state.quality)
         self._weigh_risk(state.probabilities, state.heart_rate_bpm, bad)
-        quality = self._quality()
+        quality = bed_alert.quality(state)
         rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)
-        line, risk = _sparkline(trace), self.risk.current
+        line, risk = bed_alert.sparkline(trace), self.risk.current
         self._show(Vitals(self.device, "", "", state.now_ns, rate, state.rhythm, quality, risk, (), line))
 
     def _weigh_risk(self, probabilities: dict[str, float] | None, rate_bpm: float | None, bad_signal: bool) -> None:
@@ -307,8 +276,9 @@ class Bed:
         holding = self.alarm.holding()
         if self.alarm.standby:
             return
-        if self.risk.step(self.state.now_ns, probabilities, rate_bpm, holding, bad_signal, running) is not None:
-            self._risk_changed()
+        risk = self.risk.step(self.state.now_ns, probabilities, rate_bpm, holding, bad_signal, running)
+        if risk is not None:
+            self._risk_changed(risk)
 
     def _time(self, now_ns: int) -> None:
         """Judge silence by the ward's clock, from the last frame's place in the log."""
@@ -326,7 +296,7 @@ class Bed:
             self._advance(event_ns)
             trace = f"no frame for {silent_ns / 1e9:.0f} s of the ward's clock"
             silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace)
-            self._announce([silence, *self._technical()])
+            self._announce([silence, *technical(self.state, self.setup)])
             self._weigh_risk(None, None, True)
         self._show(Vitals(self.device, "", "", event_ns, None, "no data" if missed else "ended", {}, None, (), ()))
 
@@ -388,111 +358,25 @@ class Bed:
             self._alert(transition)
 
     def _alert(self, transition: Transition) -> None:
-        """Put an alert together from what the alarm decided and what the bed knows."""
-        condition = CONDITIONS[transition.condition]
-        self._publish(
-            ward=transition.ward,
-            bed=transition.bed,
-            episode=transition.episode,
-            n=transition.n,
-            condition=condition.name,
-            code=condition.code,
-            priority=condition.priority,
-            text=transition.text,
-            phase=transition.phase,
-            presence=transition.presence,
-            onset_ns=transition.onset_ns,
-            value=None if transition.value is None else round(float(transition.value), 3),
-            limit=None if transition.limit is None else round(float(transition.limit), 3),
-            unit=transition.unit,
-            evidence=self._evidence(transition.onset_ns, transition.trace, transition.leads),
-        )
+        self._publish(bed_alert.changed(self.state, transition), transition.ward, transition.bed)
 
     def _withhold(self, finding: Finding) -> None:
-        """Put on record that an alarm was withheld, and why: an episode of its own, which neither sounds nor shows."""
-        state, condition = self.state, CONDITIONS[finding.condition]
-        state.withheld += 1
-        self._publish(
-            ward=self.alarm.ward,
-            bed=self.alarm.bed,
-            episode=message.episode_id(self.device, f"{condition.name} withheld {state.withheld}", finding.onset_ns),
-            n=0,
-            condition=condition.name,
-            code=condition.code,
-            priority=condition.priority,
-            text=words(finding),
-            phase="suppressed",
-            presence="off",
-            onset_ns=finding.onset_ns,
-            value=None if finding.value is None else round(float(finding.value), 3),
-            limit=None if finding.limit is None else round(float(finding.limit), 3),
-            unit=finding.unit,
-            evidence=self._evidence(finding.onset_ns, finding.trace, finding.leads),
-        )
+        """Put on record that an alarm was withheld, and why."""
+        self.state.withheld += 1
+        self._publish(bed_alert.withheld(self.state, self.device, finding), self.alarm.ward, self.alarm.bed)
 
-    def _evidence(self, onset_ns: int, trace: str, leads: tuple[str, ...]) -> Evidence:
-        state = self.state
-        return Evidence(
-            trace=trace,
-            beats=state.beats,
-            probabilities=state.probabilities or {},
-            quality=self._quality(),
-            leads=leads,
-            strip=(onset_ns - STRIP_BEFORE_NS, state.now_ns + STRIP_AFTER_NS),
-        )
-
-    def _quality(self) -> dict[str, str]:
-        """Return the last verdict on each lead in words."""
-        return {name: _VERDICTS[code] for name, code in zip(self.state.leads, self.state.quality, strict=False)}
-
-    def _risk_changed(self) -> None:
+    def _risk_changed(self, risk: Risk) -> None:
         """Each change of the bed's risk level is an entry of the alert topic."""
-        state, condition = self.state, CONDITIONS["risk_level"]
-        first = state.risk_n == 0
+        state = self.state
         state.risk_onset_ns = state.risk_onset_ns or state.now_ns
-        risk = self.risk.current
-        assert risk is not None
-        self._publish(
-            ward=self.alarm.ward,
-            bed=self.alarm.bed,
-            episode=message.episode_id(self.device, condition.name, state.risk_onset_ns),
-            n=state.risk_n,
-            condition=condition.name,
-            code=condition.code,
-            priority=condition.priority,
-            text=condition.text.format(level=risk.level),
-            phase="start" if first else "update",
-            presence="on",
-            onset_ns=state.now_ns,
-            value=risk.probability,
-            limit=None,
-            unit="probability",
-            evidence=Evidence(
-                trace="; ".join(risk.reasons), probabilities=state.probabilities or {}, beats=state.beats
-            ),
-        )
+        self._publish(bed_alert.risen_or_fallen(state, self.device, risk), self.alarm.ward, self.alarm.bed)
         state.risk_n += 1
 
-    def _publish(self, **fields: object) -> None:
-        state = self.state
-        net = self.setup.weights.get("net")
-        alert = msgspec.convert(
-            {
-                **fields,
-                "id": message.alert_id(str(fields["episode"]), int(str(fields["n"]))),
-                "ordinal": state.ordinal,
-                "chain": state.chain,
-                "device": self.device,
-                "decided_ns": state.now_ns,
-                "risk": self.risk.current,
-                "source": Source(self.topic, self.partition, self._first_offset(fields["onset_ns"]), state.offset),
-                "weights_sha256": () if net is None else (net,),
-                "settings_sha256": self._settings().sha256(),
-                "version": VERSION,
-            },
-            Alert,
-        )
-        value = message.encode(alert)
+    def _publish(self, announced: Announced, ward: str, bed: str) -> None:
+        state, net = self.state, self.setup.weights.get("net")
+        source = Source(self.topic, self.partition, self._first_offset(announced.onset_ns), state.offset)
+        origin = Origin(self.device, bed, ward, source, self._settings(), () if net is None else (net,))
+        value = message.encode(bed_alert.alert(announced, state, origin, self.risk.current))
         self._given.alerts.append((state.offset, state.ordinal, value))
         self._link(message.chain_hash(value))
         state.ordinal += 1
@@ -500,10 +384,9 @@ class Bed:
     def _link(self, head: str) -> None:
         self.state.chain, self.state.links = head, self.state.links + 1
 
-    def _first_offset(self, onset_ns: object) -> int:
+    def _first_offset(self, onset_ns: int) -> int:
         """Return the first input offset of the evidence, as far back as offsets are remembered."""
         state = self.state
-        assert isinstance(onset_ns, int)
         seconds_ago = max(0, (state.now_ns - onset_ns) // 1_000_000_000 + 1)
         return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
 
@@ -588,12 +471,3 @@ class Bed:
         """Beds are staggered over the grid by their names."""
         shift = zlib.crc32(self.device.encode()) % 1000 * every_ns // 1000
         return (max(self.state.now_ns, self.state.tick_ns) + shift) // every_ns
-
-
-def _sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:
-    """Bring one second of a lead to 25 values, each the farthest from zero of its ten."""
-    whole = trace[: len(trace) // 10 * 10].astype(np.float64)
-    whole[np.isnan(whole)] = 0.0
-    blocks = whole.reshape(-1, 10)
-    peaks = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1, keepdims=True), axis=1)[:, 0]
-    return tuple((np.rint(1000.0 * peaks) / 1000.0).tolist())  # exact: a float32 has 24 bits, and 1000 has 10

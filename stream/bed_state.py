@@ -17,8 +17,11 @@ from ecg.fibrillation import FIBRILLATION
 from ecg.frame import Command, Setup
 from ecg.frontend import Analysis, BedSecond
 from ecg.pulse import PULSE
+from ecg.resample import ANALYSIS_HZ
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
+
+SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 
 
 class Arrival(Enum):

@@ -35,8 +35,9 @@ from ecg.wardclock import WardClock
 from stream import seal, snapshot
 from stream.anew import Anew
 from stream.batch import Out, Record
-from stream.bed import BAD_FRAMES, CHECKPOINT_EVERY_NS, Bed
+from stream.bed import CHECKPOINT_EVERY_NS, Bed
 from stream.bed_state import MANY_RUNS, Arrival, Heard, Lost, Order, Time, merged
+from stream.bed_technical import BAD_FRAMES
 from stream.intake import UNCONFIGURED, Refused, admissible, content, passed_over, tag_of
 from stream.partition import Minute, Partition, Work
 from stream.placement import partition_of

@@ -11,7 +11,7 @@ import pytest
 from ecg import frame as f
 from ecg import timeline
 from ecg.frame import Frame, FrameError, Lead, check_frame, decode
-from stream.bed import BAD_FRAMES
+from stream.bed_technical import BAD_FRAMES
 from stream.pipeline import PATIENCE_NS, QUARANTINED_EVERY
 
 ROOT = Path(__file__).parent.parent

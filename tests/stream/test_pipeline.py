@@ -33,7 +33,7 @@ from simulators.heart import Heart
 from simulators.source import Source
 from simulators.standard import paced
 from stream.batch import Record
-from stream.bed import BAD_FRAMES
+from stream.bed_technical import BAD_FRAMES
 from stream.pipeline import Pipeline
 from stream.placement import partition_of
 

@@ -16,7 +16,7 @@ from simulators.bedside import Framer
 from simulators.heart import Heart
 from stream import seal
 from stream.batch import Out, Record
-from stream.bed import BAD_FRAMES
+from stream.bed_technical import BAD_FRAMES
 from stream.pipeline import QUARANTINED_EVERY, Pipeline
 from stream.snapshot import MissingRowError, check_rows
 
