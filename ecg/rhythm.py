@@ -96,7 +96,8 @@ class Rhythm:
         """
         state = self._state
         state.end = end
-        take_off(state, off)
+        if off or max(state.off_since, default=-1) >= 0:
+            take_off(state, off)
         if spikes:
             rhythm_pacer.take_spikes(state, spikes)
         for judgement in judgements:

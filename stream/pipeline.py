@@ -19,7 +19,7 @@ Whatever the batches, partitions and frames, the same samples give the same aler
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -212,10 +212,12 @@ class Pipeline:
 
     def _sort_out(self, records: deque[Record], out: Out) -> tuple[dict[Bed, Work], Minute | None]:
         """Decode records and give each device its entries, in the order of the log; stop after a new minute's tick."""
-        work: dict[Bed, Work] = {}
+        work: defaultdict[Bed, Work] = defaultdict(Work)
         while records:
             record = records.popleft()
-            shared = self._partitions.setdefault(record.partition, Partition())
+            shared = self._partitions.get(record.partition)
+            if shared is None:
+                shared = self._partitions[record.partition] = Partition()
             at = self._again.get(record.partition, shared)
             if 0 <= at.covers < record.offset - 1:
                 self._tell_all(record, Lost(record.offset - 1 - at.covers), work)
@@ -283,7 +285,7 @@ class Pipeline:
             count = at.strangers[device] = at.strangers.get(device, 0) + 1
         return count <= BAD_FRAMES or count % QUARANTINED_EVERY == 0
 
-    def _share(self, record: Record, entry: Tick | Setup, work: dict[Bed, Work]) -> None:
+    def _share(self, record: Record, entry: Tick | Setup, work: defaultdict[Bed, Work]) -> None:
         """Take what concerns a whole partition, and hand it to each of its devices."""
         shared, again = self._partitions[record.partition], self._again.get(record.partition)
         states = [] if again is None else [again]
@@ -296,10 +298,10 @@ class Pipeline:
                 state.setup = entry
         self._tell_all(record, entry, work)
 
-    def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: dict[Bed, Work]) -> None:
+    def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: defaultdict[Bed, Work]) -> None:
         for (partition, _), bed in self._beds.items():
             if partition == record.partition and record.offset > bed.state.covers:
-                heard = work.setdefault(bed, Work()).heard
+                heard = work[bed].heard
                 heard.extend(self._told(record, bed, entry))
 
     def _told(self, record: Record, bed: Bed, entry: Tick | Setup | Lost) -> list[Heard]:
@@ -316,7 +318,7 @@ class Pipeline:
         ]
 
     def _hear(
-        self, record: Record, at: Partition, entry: Frame | Command | Refused, work: dict[Bed, Work], out: Out
+        self, record: Record, at: Partition, entry: Frame | Command | Refused, work: defaultdict[Bed, Work], out: Out
     ) -> None:
         """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
         bed = self._beds.get((record.partition, entry.device))
@@ -332,9 +334,9 @@ class Pipeline:
             return
         if isinstance(entry, Refused):
             if entry.frame:
-                work.setdefault(bed, Work()).heard.append(Heard(record.offset, Arrival.BAD))
+                work[bed].heard.append(Heard(record.offset, Arrival.BAD))
             return
-        heard = work.setdefault(bed, Work()).heard
+        heard = work[bed].heard
         if isinstance(entry, Command):
             heard.append(Heard(record.offset, Order(entry, record.value)))
             return
