@@ -41,11 +41,11 @@ ALL: tuple[Condition, ...] = (
     Condition("asystole", "high", "MDC 199684", "*** ASYSTOLE no beat for {value:.1f} s (limit {limit:g} s)",
               "no QRS on any usable lead for {asystole_s}", "Philips ST/AR, GE EK-Pro", lethal=True, latching=True),
     Condition("ventricular_fibrillation", "high", "SNOMED 71908006", "*** VFIB/FLUTTER for {value:.1f} s",
-              "a fibrillatory wave for {fibrillation_s}", "Philips ST/AR", lethal=True, latching=True, hold_s=6.0),
+              "a fibrillatory wave for {fibrillation_s}", "Philips ST/AR", lethal=True, latching=True, hold_s=10.0),
     Condition("ventricular_tachycardia", "high", "SNOMED 25569003", "*** VTACH {value:.0f} bpm (limit {limit:g})",
               "a run of ventricular beats, at least {vt_beats}, by their mean RR faster than {vt_rate_bpm}; or a "
               "wide, regular wave as fast",
-              "Philips ST/AR, Mindray ePM", lethal=True, latching=True, hold_s=6.0),
+              "Philips ST/AR, Mindray ePM", lethal=True, latching=True, hold_s=10.0),
     Condition("extreme_bradycardia", "high", "MDC 199692", "*** EXTREME BRADY {value:.0f} < {limit:g} bpm",
               "the mean of the last 4 intervals is below the low limit less {extreme_below_low_bpm}, never sought "
               "below 30 bpm",
@@ -53,7 +53,7 @@ ALL: tuple[Condition, ...] = (
     Condition("extreme_tachycardia", "high", "MDC 199870", "*** EXTREME TACHY {value:.0f} > {limit:g} bpm",
               "the mean of the last 12 intervals is above the high limit plus {extreme_above_high_bpm}, never "
               "sought above 200 bpm",
-              "Philips ST/AR", lethal=True, latching=True),
+              "Philips ST/AR", lethal=True, latching=True, hold_s=10.0),
     Condition("nonsustained_vt", "medium", "SNOMED 66657009", "** NON-SUSTAINED VT {value:.0f} bpm (limit {limit:g})",
               "a run of ventricular beats, at least {run_beats} and fewer than {vt_beats}, at over {vt_rate_bpm}, "
               "once it ended",

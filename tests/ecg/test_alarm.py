@@ -110,6 +110,14 @@ def test_a_latched_alarm_whose_condition_holds_anew_ends_and_another_starts(bed:
     assert second.onset_ns == 161 * S
 
 
+@pytest.mark.parametrize("name", ["ventricular_fibrillation", "ventricular_tachycardia", "extreme_tachycardia"])
+def test_a_tachyarrhythmia_that_comes_back_within_10_s_is_the_same_alarm(bed: Bed, name: str) -> None:
+    bed.hold(1, finding(name, 100))
+    assert bed.hold(9) == []
+    assert bed.hold(1, finding(name, 110)) == []
+    assert said(bed.hold(11)) == [(name, "update", "latched")]
+
+
 def test_only_the_worst_of_a_chain_is_announced(bed: Bed) -> None:
     both = finding("rate_high"), finding("extreme_tachycardia")
     assert said(bed.hold(10, *both)) == [("extreme_tachycardia", "start", "on")]
@@ -125,7 +133,7 @@ def test_what_a_worse_condition_covers_escalates_and_comes_back(bed: Bed) -> Non
     changes = bed.hold(1, finding("rate_high"), finding("extreme_tachycardia"))
     assert said(changes) == [("extreme_tachycardia", "start", "on"), ("rate_high", "escalate", "off")]
     assert bed.alarm.active() == ("extreme_tachycardia",)
-    changes = bed.hold(5, finding("rate_high"))
+    changes = bed.hold(11, finding("rate_high"))
     assert said(changes) == [("extreme_tachycardia", "update", "latched"), ("rate_high", "update", "on")]
     assert (changes[1].episode, changes[1].n) == (start.episode, 2)
     assert said(bed.hold(20.2)) == [("rate_high", "end", "off")]
@@ -159,7 +167,7 @@ def test_a_latched_alarm_behind_a_worse_condition_stays_until_that_is_over(bed: 
 def test_a_lethal_alarm_that_ended_behind_a_worse_one_latches(bed: Bed) -> None:
     bed.hold(1, finding("extreme_tachycardia"))
     bed.hold(1, finding("extreme_tachycardia"), finding("ventricular_tachycardia"))
-    assert said(bed.hold(5, finding("ventricular_tachycardia"))) == [("extreme_tachycardia", "update", "latched")]
+    assert said(bed.hold(11, finding("ventricular_tachycardia"))) == [("extreme_tachycardia", "update", "latched")]
 
 
 def test_a_milder_condition_stays_covered_by_one_that_was_acknowledged(bed: Bed) -> None:
@@ -182,7 +190,7 @@ def test_acknowledging_silences_one_condition_alone(bed: Bed) -> None:
 def test_any_alert_of_an_episode_acknowledges_it(bed: Bed, n: int) -> None:
     bed.hold(6, finding("rate_high"))
     bed.hold(1, finding("rate_high"), finding("extreme_tachycardia"))
-    (*_, last) = bed.hold(5, finding("rate_high"))
+    (*_, last) = bed.hold(11, finding("rate_high"))
     assert said(bed.do(Acknowledge(alert_id(last.episode, n)))) == [("rate_high", "update", "acknowledged")]
 
 

@@ -129,7 +129,7 @@ def test_an_alarm_that_did_not_end_lasts_to_the_records_end() -> None:
 
 def test_an_alarm_ends_when_its_condition_held_last_not_when_it_went_quiet() -> None:
     start = alert("ventricular_tachycardia", "start", "on", 10, 14)
-    latched = alert("ventricular_tachycardia", "update", "latched", 10, 26)
+    latched = alert("ventricular_tachycardia", "update", "latched", 10, 30)
     assert spans([start, latched], T0_NS, END_S)[0].last_s == 20.0
 
 
