@@ -109,8 +109,8 @@ def collect(path: Path, record_set: str) -> Complexes:
 
 def collect_noisy(path: Path, record_set: str, noise: Record) -> Iterator[Complexes]:
     """Give those of its noisy stretches at the ratios that are its turn, with the first half of a noise record."""
-    recording, reference, turn = read(path), annotations(path), ORIGIN[record_set].index(path.name)
-    for snr_db in NOISE_DB if record_set == "mitdb" else NOISE_DB[turn % 2 :][:1]:
+    recording, reference = read(path), annotations(path)
+    for snr_db in NOISE_DB if record_set == "mitdb" else NOISE_DB[ORIGIN[record_set].index(path.name) % 2 :][:1]:
         mixed = noisy(recording, reference, noise, snr_db, scored=False)
         yield _complexes(mixed, reference, path.name, record_set, noisy=True)
 

@@ -104,12 +104,13 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.usefixtures("taught")
 def test_fitted_weights_are_printed_and_judges_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train_beats(tmp_path, tmp_path / "judge.safetensors")
+    train_beats(tmp_path, tmp_path / "judge.safetensors", tmp_path / "doubt.safetensors")
     found = json.loads(capsys.readouterr().out)
-    assert set(found["weights"]) == set(Weights._fields) - {"judges"}
+    assert set(found["weights"]) == set(Weights._fields) - {"judges", "doubt"}
     assert len(found["records"]) == sum(len(names) for names in ORIGIN.values())
     kept = (tmp_path / "judge.safetensors").read_bytes()
     assert made(kept)["records"] == found["records"]
+    assert made((tmp_path / "doubt.safetensors").read_bytes())["records"] == found["records"]
     assert decode(kept).ventricular.trees.leaf.shape == Weights().judges.ventricular.trees.leaf.shape
 
 
