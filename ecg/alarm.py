@@ -211,7 +211,7 @@ class Alarm:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError on other bytes."""
         self.state = _decoder.decode(kept)
 
-    def _in(self, stages: Sequence[Stage]) -> tuple[str, ...]:
+    def _in(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Return the conditions whose alarm is at one of some stages, worst first."""
         there = [name for name, episode in self.state.episodes.items() if episode.stage in stages]
         return tuple(_in_order(there)) if there else ()
