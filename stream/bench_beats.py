@@ -22,12 +22,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.beats import Beats
+from ecg.beats import BEAT, Beats
 from ecg.clinical import Settings
-from ecg.fibrillation import Fibrillation
+from ecg.fibrillation import FIBRILLATION, Fibrillation
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm
 from simulators.heart import Heart
+from stream.bed_state import SAMPLE_NS, Queue
 from stream.evaluate.peers import ENVIRONMENT, SCRIPT
 
 Signals = NDArray[np.float32]
@@ -37,7 +38,6 @@ Side = tuple[Callable[[], object], int, bool]
 BEDS, LEADS, CHUNK, TURN_CHUNKS = 500, 2, ANALYSIS_HZ, 8
 MINUTE = 60 * ANALYSIS_HZ
 PEER_LEADS = {"sleepecg": 20, "xqrs": 2, "neurokit2": 4}
-SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
 
 
 def beats(*, json: bool, quick: bool = False, environment: Path = ENVIRONMENT) -> int:
@@ -95,6 +95,8 @@ class Ward:
             self.beats.reset(row)
             self.fibrillation.reset(row)
         self.rhythms = [Rhythm(["II", "V1"]) for _ in range(beds)] if rules else []
+        self.waiting = [(Queue(BEAT, "confirmed"), Queue(FIBRILLATION, "end")) for _ in self.rhythms]
+        self.settings = Settings()
 
     def turn(self) -> None:
         """Take some seconds of all beds."""
@@ -104,15 +106,15 @@ class Ward:
             found = self.beats.feed(self.rows, x, self.leads, self.count)
             if self.rhythms:
                 judged = self.fibrillation.feed(self.rows, x, self.leads, self.count)
-                for bed, rhythm in enumerate(self.rhythms):
-                    self._decide(rhythm, found[bed], judged[bed])
+                for bed, (beats, waves) in enumerate(self.waiting):
+                    beats.add(found[bed])
+                    waves.add(judged[bed])
+                    self._decide(self.rhythms[bed], beats, waves)
             self.at += CHUNK
 
-    def _decide(self, rhythm: Rhythm, found: NDArray[np.void], judged: NDArray[np.void]) -> None:
+    def _decide(self, rhythm: Rhythm, beats: Queue, waves: Queue) -> None:
         for end in range(self.at + STEP, self.at + CHUNK + 1, STEP):
-            beats = found[(found["confirmed"] >= end - STEP) & (found["confirmed"] < end)]
-            waves = judged[(judged["end"] > end - STEP) & (judged["end"] <= end)]
-            rhythm.step(end, end * SAMPLE_NS, beats, waves, 0, Settings())
+            rhythm.step(end, end * SAMPLE_NS, beats.before(end), waves.before(end + 1), 0, self.settings)
 
 
 @contextmanager
