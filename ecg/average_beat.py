@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ecg.beat_state import BEAT, MAX_LEADS
 from ecg.qt_measure import FLAT, POST, PRE, ST, ST_MEAN, WIDTH, isoelectric_at, mean_of, measure_into
 from ecg.resample import ANALYSIS_HZ
-from ecg.rows import Rows
+from ecg.rows import Rows, Spans
 from ecg.st_path import DELAY, StPath
 
 MOST, LEAST = 16, 8
@@ -164,16 +164,25 @@ class AverageBeats:
         return [found[:n].copy() for found, n in zip(out, n_out.tolist(), strict=True)]
 
     def snapshot(self, bed: int, streams: Sequence[int]) -> list[bytes]:
-        """Return the state of a bed and of its leads."""
-        leads = [self._path.snapshot(stream) + self._streams.snapshot(stream) for stream in streams]
+        """Return the state of a bed and of its leads, without the room for beats that there are not."""
+        used = self._used(bed)
+        leads = [self._path.snapshot(stream) + self._streams.snapshot(stream, used) for stream in streams]
         return [self._beds.snapshot(bed), *leads]
 
     def restore(self, bed: int, streams: Sequence[int], kept: Sequence[bytes]) -> None:
         """Put back what `snapshot` returned; raises ValueError where it is of another layout."""
         self._beds.restore(bed, kept[0])
+        used = self._used(bed)
+        size = sum(end - first for first, end in used)
         for stream, each in zip(streams, kept[1:], strict=True):
-            self._path.restore(stream, each[: -_STREAM.itemsize])
-            self._streams.restore(stream, each[-_STREAM.itemsize :])
+            self._path.restore(stream, each[:-size])
+            self._streams.restore(stream, each[-size:], used)
+
+    def _used(self, bed: int) -> Spans:
+        """Return what of a lead's row is not as at first, or never looked at."""
+        first, size = _STREAM.itemsize - 2 * MOST * WIDTH, 2 * WIDTH
+        slots = np.flatnonzero(self._beds.state["at"][bed] >= 0).tolist()
+        return ((0, first), *((first + slot * size, first + (slot + 1) * size) for slot in slots))
 
 
 @njit(cache=True, error_model="numpy")

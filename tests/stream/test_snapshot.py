@@ -115,7 +115,7 @@ def test_the_story_has_something_to_lose() -> None:
     assert wanted | {("vt", "data_gap")} <= raised
 
 
-@pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 64_000), (LEADS, 512_000)])
+@pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 68_000), (LEADS, 512_000)])
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0, 1000.0])
 def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait_and_electrodes_that_flicker(
     leads: tuple[str, ...], limit: int, rate_hz: float
