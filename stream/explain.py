@@ -12,7 +12,7 @@ from ecg.clinical import Settings
 from ecg.condition import CONDITIONS
 from ecg.frame import Setup
 from ecg.frontend import Analysis
-from ecg.lead import of_record
+from ecg.lead import PULSE_KINDS, of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
 from model.explain.prototypes import Near, Prototypes
@@ -111,7 +111,7 @@ def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes
             raise ValueError(f"{recording.name}: {reason} (input offset {record.offset})")
         alerts += [decode_alert(value) for _, value in out.alerts]
     leads = tuple(lead.name for lead in of_record(recording).leads if lead.kind == "ecg")
-    has_pulse = len(recording.rows("ecg")) < len(recording.leads) and any(map(len, seen.pulses))
+    has_pulse = any(recording.rows(kind) for kind in PULSE_KINDS)
     clean = np.concatenate(seen.clean, axis=1)
     beats, pulses = np.concatenate(seen.beats), np.concatenate(seen.pulses)
     found = []

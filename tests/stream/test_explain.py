@@ -13,6 +13,7 @@ from model.explain.prototypes import fit, save
 from model.weights import load, shipped
 from simulators.heart import Heart
 from stream.commands.analysis import app
+from stream.explain import explain
 
 
 def _record(folder: Path) -> Path:
@@ -39,3 +40,12 @@ def test_an_alarm_is_told_with_what_was_measured_and_where_the_network_looked(tm
     most = max(weight for row in fibrillation["saliency"].values() for weight in row)
     assert fibrillation["places"][0]["weight"] == most > 0
     assert len(fibrillation["like"]) == 3
+
+
+def test_a_pulse_lead_without_a_pulse_is_no_pulse(tmp_path: Path) -> None:
+    heart = Heart([("sinus", 15.0, {}), ("asystole", 10.0, {})], leads=("II",), seed=3)
+    mv = np.concatenate([heart.samples(0, 25 * 250), np.zeros((1, 25 * 250))]).astype(np.float32)
+    write_signals(tmp_path / "still", ["II", "PLETH"], mv, 250)
+    found = explain(read(tmp_path / "still"), load(shipped()))
+    (asystole,) = [each for each in found if each.condition == "asystole"]
+    assert "no pulse" in asystole.sentence
