@@ -120,7 +120,7 @@ def whole(path: Path) -> Errors:
 
 def marked(marks: Annotations, ratio: float) -> NDArray[np.float64]:
     """Return the beats that an expert marked: where they are, QRS onset and end, T end, at 250 Hz; NaN where not."""
-    symbols, samples = marks.symbols.tolist(), marks.samples * ratio
+    symbols, samples = marks.symbols.tolist(), marks.samples.astype(np.float64) * np.float64(ratio)
     found = []
     for k, symbol in enumerate(symbols):
         if symbol in "()ptu":
@@ -152,7 +152,7 @@ def _of_leads(leads: Sequence[NDArray[np.float64]], beats: NDArray[np.void]) -> 
     if not rows:
         return None
     onset = float(np.nanpercentile([row[1] for row in rows], 10))
-    return np.array([0.0, onset, *np.nanmedian(np.array(rows)[:, 2:], axis=0)])
+    return np.array([0.0, onset, *np.nanmedian(np.array(rows)[:, 2:], axis=0)], np.float64)
 
 
 def _errors(onset: float, qrs_ms: float, qt_ms: float, mark: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ def test_limits_and_what_is_off_hold_at_once() -> None:
     assert not rules.step(end, end * 4_000_000, nothing, Settings(st_high_mv=0.1, off=("st_high",)), paced=False)
 
 
-def fed(rules: StQt, first: int, n: int, settings: Settings | None = None, **fields: float) -> list[Finding]:
+def fed(rules: StQt, first: int, n: int, settings: Settings | None = None, **fields: Any) -> list[Finding]:
     return [said(rules, one(k, **fields), settings) for k in range(first, first + n)][-1]
 
 
