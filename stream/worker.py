@@ -122,8 +122,8 @@ class Worker:
     async def _restore(self, reader: AIOKafkaConsumer, parts: list[int]) -> dict[int, int]:
         self._pipeline.partitions = len(await topics.partitions(self._kafka, topics.INPUT))
         inputs = {p: TopicPartition(topics.INPUT, p) for p in parts}
+        rows = await newest_rows(reader, parts)  # before the ends: who still writes rows is never ahead of what is read
         first, end = await reader.beginning_offsets(inputs.values()), await reader.end_offsets(inputs.values())
-        rows = await newest_rows(reader, parts)
         async with asyncio.timeout(SEAL_WITHIN_S):
             seals = await last_values(reader, topics.SEALS, parts)
         resume = {}
