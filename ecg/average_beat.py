@@ -167,6 +167,7 @@ class AverageBeats:
         """Return the state of a bed and of its leads, without the room for beats that there are not."""
         used = self._used(bed)
         leads = [self._path.snapshot(stream) + self._streams.snapshot(stream, used) for stream in streams]
+        self._beds.state["waiting"][bed, self._beds.state["n_waiting"][bed] :] = 0  # what was there is over
         return [self._beds.snapshot(bed), *leads]
 
     def restore(self, bed: int, streams: Sequence[int], kept: Sequence[bytes]) -> None:

@@ -18,6 +18,7 @@ from ecg.average_beat import MEASURED, AverageBeats
 from ecg.beats import Beats
 from ecg.fibrillation import Fibrillation
 from ecg.mains import Mains
+from ecg.microvolts import whole
 from ecg.pacer import Pacer
 from ecg.pulse import PULSE, Pulses
 from ecg.quality import Quality, Second
@@ -219,7 +220,8 @@ class FrontEnd:
     def _denoise(self, chunks: Sequence[Chunk], streams: Sequence[tuple[int, ...]], padded: _Padded) -> list[Signal]:
         """Take noise out; quality is judged before that and mains, as it is what the electrodes bring."""
         y, m = self._denoiser.feed(*padded)
-        return self._with_tails(chunks, _apart(streams, y, m), self._denoiser)
+        signals = self._with_tails(chunks, _apart(streams, whole(y), m), self._denoiser)
+        return [whole(signal) if chunk.last else signal for chunk, signal in zip(chunks, signals, strict=True)]
 
     def _with_tails(self, chunks: Sequence[Chunk], signals: list[Signal], stage: Resampler | Denoiser) -> list[Signal]:
         """Add what a stage still holds where a session ends."""

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.microvolts import packed, unpacked
+
 WINDOW = 2500
 """Samples of a window: 10 s at 250 Hz."""
 HOP = 500
@@ -59,7 +61,12 @@ class Windows:
         self._ring = np.full((leads, WINDOW), np.nan, dtype=np.float32)
 
     def feed(self, mv: NDArray[np.float32]) -> list[Window]:
-        """Take the next samples, shape (n_leads, n), NaN where missing, and return the windows that they complete.
+        """Take the next samples, in whole microvolts, and return the windows that they complete.
+
+        Parameters
+        ----------
+        mv : ndarray of float32, shape (n_leads, n)
+            Of the grid of `ecg.microvolts`, NaN where missing.
 
         Raises
         ------
@@ -91,14 +98,14 @@ class Windows:
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""
-        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, self.last(self.kept).tobytes()))
+        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, packed(self.last(self.kept))))
 
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError or ValueError on other bytes."""
         state = msgspec.msgpack.decode(kept, type=_Kept)
         self.reset(state.leads)
         self.end = state.end
-        last = np.frombuffer(state.last, dtype=np.float32).reshape(state.leads, self.kept)
+        last = unpacked(state.last).reshape(state.leads, self.kept)
         self._ring[:, np.arange(self.end - self.kept, self.end) % WINDOW] = last
 
     def _write(self, mv: NDArray[np.float32]) -> None:

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import ecg.microvolts
 import ecg.window
+from ecg.microvolts import MOST_UV, packed, unpacked, whole
 from ecg.window import HOP, WINDOW, Window, Windows
 
 
@@ -18,7 +20,7 @@ def signal(leads: int, n: int, seed: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     mv = rng.normal(size=(leads, n)).astype(np.float32)
     mv[rng.random((leads, n)) < 0.05] = np.nan
-    return mv
+    return whole(mv)
 
 
 def chunks(mv: NDArray[np.float32], sizes: list[int]) -> list[NDArray[np.float32]]:
@@ -83,3 +85,15 @@ def test_signal_of_another_number_of_leads_is_refused() -> None:
 
 def test_the_example_runs() -> None:
     assert doctest.testmod(ecg.window).failed == 0
+
+
+def test_whole_microvolts_are_kept_in_two_bytes_and_come_back_to_the_bit() -> None:
+    assert doctest.testmod(ecg.microvolts).failed == 0
+    rng = np.random.default_rng(1)
+    mv = np.array([*rng.normal(0, 2, 5000), 50.0, -50.0, 1e-9, -1e-9, np.nan], np.float32)
+    grid = whole(mv)
+    assert np.nanmax(np.abs(grid - mv)[:5000]) <= 0.0005001
+    assert np.nanmax(np.abs(grid)) == np.float32(MOST_UV) * np.float32(1e-3)
+    assert whole(grid).tobytes() == grid.tobytes()
+    assert unpacked(packed(grid)).tobytes() == grid.tobytes()
+    assert len(packed(grid)) == 2 * len(grid)

@@ -115,7 +115,7 @@ def test_the_story_has_something_to_lose() -> None:
     assert wanted | {("vt", "data_gap")} <= raised
 
 
-@pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 68_000), (LEADS, 512_000)])
+@pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 64_000), (LEADS, 512_000)])
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0, 1000.0])
 def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait_and_electrodes_that_flicker(
     leads: tuple[str, ...], limit: int, rate_hz: float
@@ -138,6 +138,21 @@ def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait_
         if (n + 2) * framer.n / rate_hz * SECOND_NS > HELD_NS:
             break
     assert 0.3 * limit < most < limit
+
+
+@pytest.mark.parametrize(("leads", "limit"), [(LEADS[:2], 64_000), (LEADS, 512_000)])
+def test_a_snapshot_stays_under_its_limit_with_as_many_beats_to_average_as_are_kept(
+    leads: tuple[str, ...], limit: int
+) -> None:
+    framer = Framer(Heart([("sinus", 26, {})], leads, 250.0).source(), "bed", T0_NS, 1.0)
+    frames = [framer.frame(seq, seq * framer.n, framer.n) for seq in range(26)]
+    pipeline = Pipeline({SHA: net})
+    pipeline.feed(records([(None, setup(keys=64)), *(("bed", frame) for frame in frames[:22])]))
+    few = len(pipeline.snapshot(0)[b"bed"])
+    pipeline.feed(records([("bed", frame) for frame in frames[23:]], 23))
+    rows = pipeline.snapshot(0)
+    assert few < len(rows[b"bed"]) < limit
+    assert restored(rows)[0].snapshot(0) == rows
 
 
 def foreign(rows: dict[bytes, bytes]) -> dict[bytes, bytes]:
