@@ -102,7 +102,7 @@ def measure(beat_mv: NDArray[np.float32], error_mv: NDArray[np.float32], rr_s: f
     first, last, qt_ms, leads = measure_into(
         np.ascontiguousarray(beat_mv, np.float32), np.ascontiguousarray(error_mv, np.float32), rr_s, st, ends
     )
-    return Measured(first - PRE, last - PRE, st, ends, qt_ms, leads)
+    return Measured(first - PRE, last - PRE, st, ends, float(qt_ms), leads)
 
 
 @njit(cache=True, error_model="numpy")

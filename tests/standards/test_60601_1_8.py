@@ -76,7 +76,7 @@ def test_60601_1_8_priority_never_falls_while_a_condition_holds(chain: Sequence[
     bed, names, worst = Bed(), [], 0
     for name in reversed(chain):
         names.append(name)
-        bed.hold(70, *names)
+        bed.hold(10 + max(CONDITIONS[each].delay_s for each in names), *names)
         shown = max(RANK[CONDITIONS[each].priority] for each in bed.alarm.active())
         assert shown >= worst
         worst = shown
@@ -226,4 +226,8 @@ def test_60601_1_8_delays_are_disclosed_in_the_table() -> None:
         "irregular_rhythm": 60.0,
         "rate_high": 3.0,
         "rate_low": 3.0,
+        "st_high": 60.0,
+        "st_low": 60.0,
+        "qtc_high": 150.0,
+        "qtc_delta": 150.0,
     }
