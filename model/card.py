@@ -129,6 +129,14 @@ _SMALL_PARTS: tuple[tuple[str, str, str, str], ...] = (
         "vigil evaluate ec57 --cross-validate",
     ),
     (
+        "beat_doubt.safetensors",
+        "The forest that doubts beats",
+        "is what looks like a beat one, or electrode motion? 150 small trees over the same quantities as the judges. "
+        "Asked only of complexes unlike the normal beat, never in a regular fast ventricular run, nor before a normal "
+        "beat is known. What it refuses can still be taken by search-back, so that it makes no standstill.",
+        "vigil evaluate ec57 --noise em",
+    ),
+    (
         "atrial_weights.safetensors",
         "The weights for atrial fibrillation",
         "a network of 42 features of the last 16, 40 and 100 intervals, two hidden layers of 24, one answer. "
