@@ -35,22 +35,29 @@ def _own_log() -> Iterator[None]:
     root.setLevel(level)
 
 
+SYSTEM = "system"
+NEEDS_RECORDS = "VIGIL_RECORDS names no folder of record sets"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests on real records out, loudly and counted, where VIGIL_RECORDS names no folder."""
-    if _records_folder() is not None:
-        return
-    needing = [item for item in items if item.get_closest_marker("records")]
-    config.stash[LEFT_OUT] = len(needing)
-    for item in needing:
-        item.add_marker(pytest.mark.skip(reason="VIGIL_RECORDS names no folder of record sets"))
+    """Give the processes that share the run whole files, and one of them, first of all, what needs Kafka and Redis.
+
+    Tests on real records are left out, loudly and counted, where VIGIL_RECORDS names no folder.
+    """
+    items.sort(key=lambda item: item.get_closest_marker(SYSTEM) is None)
+    shared = config.pluginmanager.hasplugin("xdist")
+    for item in items:
+        if shared:
+            group = SYSTEM if item.get_closest_marker(SYSTEM) else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("records") and _records_folder() is None:
+            item.add_marker(pytest.mark.skip(reason=NEEDS_RECORDS))
 
 
-LEFT_OUT = pytest.StashKey[int]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line how many tests on real records were left out."""
-    if left_out := config.stash.get(LEFT_OUT, 0):
+    skipped = terminalreporter.stats.get("skipped", [])
+    if left_out := sum(NEEDS_RECORDS in str(report.longrepr) for report in skipped):
         terminalreporter.write_line(
             f"{left_out} tests on real records were skipped: set VIGIL_RECORDS to the folder of the record sets",
             red=True,
