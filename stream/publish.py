@@ -71,7 +71,7 @@ class Publisher:
         self._quiet_at: dict[str, float] = {}
         self._suspects: dict[str, list[tuple[int, Head]]] = {}
         self._end = self._judged = self._lost_until = 0
-        self._settled, self._trim_at = False, 0.0
+        self._placed, self._settled, self._trim_at = False, False, 0.0
         self._written = health.counter("alerts_written", "Alerts written to Redis")
         self._fenced = health.counter("alerts_fenced", "Alerts that Redis held already")
         self._conflicts = health.counter("alert_conflicts", "Alerts that came again with other bytes")
@@ -119,6 +119,8 @@ class Publisher:
                 await self._say(consumer, part, records)
 
     async def _start(self, consumer: AIOKafkaConsumer, part: TopicPartition) -> None:
+        self._end = (await consumer.end_offsets([part]))[part]  # an alarm of ours stands behind those of before
+        self._placed = True
         position = await self._outage.until_there(self._store.open)
         for value in await self._outage.until_there(self._store.raised, self._alarms.name):
             self._alarms.saw(value)
@@ -224,7 +226,7 @@ class Publisher:
             await asyncio.sleep(WATCH_S)
             silent_s, now_s = self._outage.silent_s, asyncio.get_running_loop().time()
             self._down.set(silent_s > STORE_DOWN_S)
-            if silent_s > STORE_DOWN_S:
+            if silent_s > STORE_DOWN_S and self._placed:
                 trace = "Redis has not answered; alerts wait in Kafka"
                 self._raise(Finding("store_down", time.time_ns(), silent_s, STORE_DOWN_S, "s", trace))
             elif self._settled:

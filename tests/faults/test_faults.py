@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ecg.alert import decode_alert
 from stream import topics
 from stream.snapshot import head
 from tests.faults.trial import trial, trials
@@ -73,3 +74,18 @@ def test_many_trials_are_summed_up() -> None:
     assert found["alerts"] == sum(verdict.alerts for verdict in alone) > 20
     assert found["faults"] == sum(verdict.faults for verdict in alone) > 8
     assert (found["lost"], found["doubled"], found["differences"], found["failed_seeds"]) == (0, 0, 0, {})
+
+
+def test_a_publisher_that_begins_while_redis_is_away_raises_its_alarm_behind_those_of_before() -> None:
+    with World(seed=5, workers=1, partitions=1) as world:
+        world.run(20.0)
+        world.redis_goes_away(12.0)
+        world.run(25.0)
+        world.redis_goes_away(14.0)
+        world.strike(world.publishers[0], "kill")
+        world.run(30.0)
+        verdict = judge(world, world.settle())
+        alerts = [decode_alert(entry.value or b"") for entry in world.brokers.entries(topics.ALERTS)]
+    raised = [alert for alert in alerts if alert.device == "vigil:publisher-0" and alert.phase == "start"]
+    assert len(raised) == 2
+    assert verdict.holds, verdict
