@@ -32,7 +32,7 @@ demo: setup ## the whole path in this terminal: devices, Kafka, a worker, Redis,
 	@$(BIN)/vigil demo
 
 test: setup ## all tests but the campaign; on real records where VIGIL_RECORDS or ../shared/data holds them
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: setup ## lint, formatting, types
 	@$(BIN)/ruff check

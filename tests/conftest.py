@@ -35,21 +35,16 @@ def _own_log() -> Iterator[None]:
     root.setLevel(level)
 
 
-SYSTEM = "system"
 NEEDS_RECORDS = "VIGIL_RECORDS names no folder of record sets"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give the processes that share the run whole files, and one of them, first of all, what needs Kafka and Redis.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what needs Kafka and Redis first, since it mostly waits: processes that share the run begin at either end.
 
     Tests on real records are left out, loudly and counted, where VIGIL_RECORDS names no folder.
     """
-    items.sort(key=lambda item: item.get_closest_marker(SYSTEM) is None)
-    shared = config.pluginmanager.hasplugin("xdist")
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
     for item in items:
-        if shared:
-            group = SYSTEM if item.get_closest_marker(SYSTEM) else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("records") and _records_folder() is None:
             item.add_marker(pytest.mark.skip(reason=NEEDS_RECORDS))
 

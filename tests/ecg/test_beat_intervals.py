@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecg import beat_intervals as names
 from ecg.beat_context import N_CONTEXT
-from ecg.beat_intervals import in_supraventricular_run, intervals, note_interval
+from ecg.beat_intervals import in_supraventricular_run, intervals, note_interval, note_run
 from ecg.beat_state import MANY, NEAR, first_state
 
 
@@ -17,6 +17,7 @@ def after(rr: list[int]) -> tuple[NDArray[np.void], NDArray[np.float64]]:
     bed, f = first_state().reshape(1), np.zeros(N_CONTEXT)
     for each in rr:
         intervals(bed[0], each, f)
+        note_run(bed[0], each)
         note_interval(bed[0], each)
     return bed, f
 
@@ -66,6 +67,7 @@ def test_an_irregular_rhythm_is_no_run_for_long() -> None:
     bed, f, inside = first_state().reshape(1), np.zeros(N_CONTEXT), 0
     for each in rng.integers(110, 260, 1000).tolist():
         intervals(bed[0], each, f)
+        note_run(bed[0], each)
         note_interval(bed[0], each)
         inside += bool(in_supraventricular_run(bed[0]))
     assert inside < 60
