@@ -122,10 +122,12 @@ TEMPLATE = np.dtype(
 )
 
 _KERNELS = ("state", "weights", "judge", "doubt", "filter", "shape", "class", "intervals", "context", "detect")
+"""Modules `beat_*` whose kernels take the state; those that judge ask the trees of `forest`, too."""
 
 
 def _sources() -> str:
-    text = b"".join(Path(__file__).with_name(f"beat_{name}.py").read_bytes() for name in _KERNELS)
+    names = ("forest", *(f"beat_{name}" for name in _KERNELS))
+    text = b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(text).hexdigest()[:8]
 
 

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 MOST_UV = 32767
 """What lies farther from zero than this is given as this: no ECG does."""
+MISSING = -32768
+"""What a count says of a sample that is missing."""
 _MV = np.float32(1e-3)
-_MISSING = -32768
 
 
 def whole(mv: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,16 +26,15 @@ def whole(mv: NDArray[np.float32]) -> NDArray[np.float32]:
     return uv * _MV
 
 
-def packed(mv: NDArray[np.float32]) -> bytes:
-    """Return samples of that grid as bytes, two a sample."""
-    uv = np.rint(mv * np.float32(1000))
-    uv[np.isnan(uv)] = _MISSING
-    return uv.astype(np.int16).tobytes()
+def counts(mv: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return samples in mV as whole microvolts, two bytes each."""
+    uv = np.clip(np.rint(mv * np.float32(1000)), -MOST_UV, MOST_UV)
+    uv[np.isnan(uv)] = MISSING
+    return uv.astype(np.int16)
 
 
-def unpacked(kept: bytes) -> NDArray[np.float32]:
-    """Return the samples of which `packed` made these bytes, in one row; raises ValueError where one is cut short."""
-    uv = np.frombuffer(kept, np.int16)
+def millivolts(uv: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return counts of `counts` in mV, on the grid of `whole`."""
     mv = uv.astype(np.float32) * _MV
-    mv[uv == _MISSING] = np.nan
+    mv[uv == MISSING] = np.nan
     return mv

@@ -129,7 +129,6 @@ def take_beat(state: State, beat: np.void) -> None:
         state.usual = []
     if not unlike:
         state.usual = [*state.usual[-USUAL:], sample]
-    if not unlike:
         state.normal_mv += (0.1 if state.normal_mv else 1.0) * (taken.amplitude_mv - state.normal_mv)
     state.intervals = [*state.intervals[1 - _KEEP :], rr] if rr else []
     if ventricular:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.microvolts import packed, unpacked
+from ecg.microvolts import counts, millivolts
 
 WINDOW = 2500
 """Samples of a window: 10 s at 250 Hz."""
@@ -98,14 +98,14 @@ class Windows:
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""
-        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, packed(self.last(self.kept))))
+        return msgspec.msgpack.encode(_Kept(len(self._ring), self.end, counts(self.last(self.kept)).tobytes()))
 
     def restore(self, kept: bytes) -> None:
         """Put back a state that `snapshot` returned; raises msgspec.DecodeError or ValueError on other bytes."""
         state = msgspec.msgpack.decode(kept, type=_Kept)
         self.reset(state.leads)
         self.end = state.end
-        last = unpacked(state.last).reshape(state.leads, self.kept)
+        last = millivolts(np.frombuffer(state.last, np.int16)).reshape(state.leads, self.kept)
         self._ring[:, np.arange(self.end - self.kept, self.end) % WINDOW] = last
 
     def _write(self, mv: NDArray[np.float32]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg import record
+from ecg.microvolts import MISSING, counts, millivolts
 from ecg.resample import ANALYSIS_HZ, Resampler
 from ecg.wavelet import Denoiser
 from model import labels
@@ -35,7 +36,6 @@ STEP_S, FINE_STEP_S, WINDOW_S = 5.0, 2.5, WINDOW / ANALYSIS_HZ
 """Windows every 5 s; those of VT and VF every 2.5 s for training."""
 ROUGH_S = 10.0
 """`cudb` marks the onset of fibrillation roughly: this long before it nothing is taken as known."""
-MISSING = -32768
 
 Report = Callable[[str, int, int], None]
 """Called with a set's name, records done, and records in all."""
@@ -73,9 +73,8 @@ class Windows(NamedTuple):
     def signal_mv(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return windows as the network takes them, float32, shape (n, 2, 2500), NaN where missing."""
         slots = self.slots[rows]
-        counts = self.leads[slots]
-        out = counts.astype(np.float32) * np.float32(1e-3)
-        out[(counts == MISSING) | (slots < 0)[..., None]] = np.nan
+        out = millivolts(self.leads[slots])
+        out[slots < 0] = np.nan
         return out
 
 
@@ -112,11 +111,6 @@ def _through(stage: Resampler | Denoiser, rows: NDArray[np.int64], x: NDArray[np
     return np.stack([np.concatenate([a[:m], tail]) for a, m, tail in zip(y, count, tails, strict=True)])
 
 
-def _quantize(clean_mv: NDArray[np.float32]) -> NDArray[np.int16]:
-    counts = np.clip(np.round(clean_mv * 1e3), -32767, 32767)
-    return np.where(np.isnan(counts), MISSING, counts).astype(np.int16)
-
-
 def _windows(
     signal: NDArray[np.int16], patient: str, label: Callable[[float, float], labels.Allowed | None]
 ) -> Iterator[_Cut]:
@@ -135,7 +129,7 @@ def _windows(
 
 def _read_clean(path: Path) -> tuple[NDArray[np.int16], float]:
     read = record.read(path)
-    return _quantize(clean(read.mv()[:SLOTS], read.rate_hz)), read.rate_hz
+    return counts(clean(read.mv()[:SLOTS], read.rate_hz)), read.rate_hz
 
 
 def _mitdb(path: Path) -> Iterator[_Cut]:

@@ -88,7 +88,7 @@ class Classifier:
         x = x[None] if x.ndim == _WITH_TWO_DIMENSIONS else x
         if x.ndim != _WITH_THREE_DIMENSIONS or x.shape[1] != len(leads):
             raise ValueError(f"signal_mv must have {len(leads)} leads (windows, leads, samples), got {x.shape}")
-        return self.predict_windows(_placed(x[:, list(choose_leads(leads))], rate_hz))
+        return self.predict_windows(placed(x[:, list(choose_leads(leads))], rate_hz))
 
     def predict_windows(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer for windows of two slots at 250 Hz, as the pipeline has them.
@@ -211,7 +211,7 @@ def _in_order(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
-def _placed(x: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
+def placed(x: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
     """Bring chosen leads to 250 Hz and into two slots of 2500 samples that end where the signal ends."""
     if rate_hz != RATE_HZ:
         x = _resampled(x, rate_hz)

@@ -24,7 +24,7 @@ from ecg.frontend import Analysis
 from ecg.lead import of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
-from stream.batch import Record
+from stream.batch import Out, Record
 from stream.pipeline import Pipeline, Predict
 
 EPOCH_NS = 946_684_800_000_000_000
@@ -90,6 +90,23 @@ def log(recording: Recording, device: str, setup: Setup, t0_ns: int = EPOCH_NS) 
             entries = []
 
 
+def fed(
+    recording: Recording, pipeline: Pipeline, device: str, setup: Setup, t0_ns: int = EPOCH_NS
+) -> Iterator[tuple[int, Out]]:
+    """Feed a recording's log to a pipeline; give the last offset of each batch with what came of it.
+
+    Raises
+    ------
+    ValueError
+        If a part of it could not be accepted.
+    """
+    for batch in log(recording, device, setup, t0_ns):
+        out = pipeline.feed(batch)
+        for record, reason in out.dead:
+            raise ValueError(f"{recording.name}: {reason} (input offset {record.offset})")
+        yield batch[-1].offset, out
+
+
 class _Watch:
     """Collects what the array stages found, on the recording's own clock."""
 
@@ -146,14 +163,11 @@ def analyze(
     pipeline = Pipeline(nets, watch)
     alerts: list[Alert] = []
     vitals: list[Vitals] = []
-    for batch in log(recording, device, setup, t0_ns):
-        out = pipeline.feed(batch)
-        for record, reason in out.dead:
-            raise ValueError(f"{recording.name}: {reason} (input offset {record.offset})")
+    for offset, out in fed(recording, pipeline, device, setup, t0_ns):
         alerts += [decode_alert(value) for _, value in out.alerts]
         vitals += [decode_vitals(value) for _, value in out.vitals]
         if progress is not None:
-            progress(batch[-1].offset / 2 * FRAME_S)
+            progress(offset / 2 * FRAME_S)
     clean = np.concatenate(watch.clean, axis=1) if watch.clean else np.empty((0, 0), np.float32)
     return Analyzed(alerts, vitals, np.array(watch.samples, np.int64), "".join(watch.labels), clean)
 

@@ -18,9 +18,9 @@ from ecg.resample import ANALYSIS_HZ
 from model.explain.prototypes import Near, Prototypes
 from model.explain.saliency import CELL, saliency
 from model.explain.sentence import SECONDS, Measured, sentence
-from model.net import SLOTS, WINDOW
-from model.weights import Classifier, choose_leads
-from stream.analyze import EPOCH_NS, log, pseudonym
+from model.net import WINDOW
+from model.weights import Classifier, choose_leads, placed
+from stream.analyze import EPOCH_NS, fed, pseudonym
 from stream.pipeline import Pipeline
 
 _NS = 1_000_000_000 // ANALYSIS_HZ
@@ -105,10 +105,7 @@ def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes
     pipeline = Pipeline({classifier.sha256: classifier.classify}, seen)
     setup = Setup("explain", "one recording", EPOCH_NS, Settings(), {"net": classifier.sha256}, unsigned=True)
     alerts: list[Alert] = []
-    for batch in log(recording, pseudonym(recording.name), setup):
-        out = pipeline.feed(batch)
-        for record, reason in out.dead:
-            raise ValueError(f"{recording.name}: {reason} (input offset {record.offset})")
+    for _, out in fed(recording, pipeline, pseudonym(recording.name), setup):
         alerts += [decode_alert(value) for _, value in out.alerts]
     leads = tuple(lead.name for lead in of_record(recording).leads if lead.kind == "ecg")
     has_pulse = any(recording.rows(kind) for kind in PULSE_KINDS)
@@ -147,9 +144,7 @@ def _explained(
     prototypes: Prototypes | None,
 ) -> Explained:
     chosen = choose_leads(leads)
-    window = np.full((SLOTS, WINDOW), np.nan, np.float32)
-    part = clean[list(chosen), max(0, end - WINDOW) : end]
-    window[: len(chosen), WINDOW - part.shape[1] :] = part
+    window = placed(clean[None, list(chosen), max(0, end - WINDOW) : end], ANALYSIS_HZ)[0]
     own = classifier.classes.index(alert.condition) if alert.condition in classifier.classes else None
     why = saliency(classifier.logits, window, own)
     names, first_s = [leads[row] for row in chosen], (end - WINDOW) / ANALYSIS_HZ

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.record import read
+from ecg.resample import ANALYSIS_HZ
 from model.dataset import clean
 from model.explain.prototypes import Prototypes
 from model.explain.prototypes import load as load_prototypes
 from model.explain.saliency import deletion, saliency
 from model.net import SLOTS, WINDOW
-from model.weights import Classifier, choose_leads, load, shipped
+from model.weights import Classifier, choose_leads, load, placed, shipped
 from stream.evaluate import run
 
 SET = "cinc2015"
@@ -64,10 +65,7 @@ def window(path: Path) -> NDArray[np.float32]:
     found = read(path)
     names = [found.leads[row].name for row in found.rows("ecg")]
     x_mv = found.mv()[list(choose_leads(names)), -round(BEFORE_S * found.rate_hz) :]
-    part = clean(x_mv, found.rate_hz)[:, -WINDOW:]
-    out = np.full((SLOTS, WINDOW), np.nan, np.float32)
-    out[: len(part), WINDOW - part.shape[1] :] = part
-    return out
+    return placed(clean(x_mv, found.rate_hz)[None, :, -WINDOW:], ANALYSIS_HZ)[0]
 
 
 def judge(x_mv: NDArray[np.float32], classifier: Classifier, like: Prototypes | None) -> Judged:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import ecg.microvolts
 import ecg.window
-from ecg.microvolts import MOST_UV, packed, unpacked, whole
+from ecg.microvolts import MOST_UV, counts, millivolts, whole
 from ecg.window import HOP, WINDOW, Window, Windows
 
 
@@ -95,5 +95,5 @@ def test_whole_microvolts_are_kept_in_two_bytes_and_come_back_to_the_bit() -> No
     assert np.nanmax(np.abs(grid - mv)[:5000]) <= 0.0005001
     assert np.nanmax(np.abs(grid)) == np.float32(MOST_UV) * np.float32(1e-3)
     assert whole(grid).tobytes() == grid.tobytes()
-    assert unpacked(packed(grid)).tobytes() == grid.tobytes()
-    assert len(packed(grid)) == 2 * len(grid)
+    assert millivolts(counts(grid)).tobytes() == grid.tobytes()
+    assert len(counts(grid).tobytes()) == 2 * len(grid)

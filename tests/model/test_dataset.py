@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg.microvolts import MISSING, counts
 from ecg.record import read
 from model import dataset
 from model.labels import NORMAL, VF, Allowed
@@ -23,14 +24,14 @@ def test_fine_windows_are_cut_for_vf_alone() -> None:
 
 def test_a_lead_without_samples_is_left_out_of_the_window() -> None:
     signal = np.ones((2, 2500), np.int16)
-    signal[0] = dataset.MISSING
+    signal[0] = MISSING
     (cut,) = dataset._windows(signal, "a/b", lambda first_s, end_s: NORMAL)
     assert cut.leads.shape == (1, WINDOW)
 
 
 def test_counts_are_microvolts_with_a_mark_for_missing() -> None:
     clean = np.array([[0.001, -40.0, np.nan]], np.float32)
-    assert dataset._quantize(clean).tolist() == [[1, -32767, dataset.MISSING]]
+    assert counts(clean).tolist() == [[1, -32767, MISSING]]
 
 
 def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ecg.microvolts import MISSING
 from model import dataset, train, weights
 from model.labels import CLASSES
 from model.net import SLOTS, WINDOW
@@ -72,7 +73,7 @@ def test_a_patient_is_in_one_fold_only(generated: dataset.Windows) -> None:
 
 def test_missing_slots_and_samples_are_nan(generated: dataset.Windows) -> None:
     marked = generated._replace(leads=generated.leads.copy())
-    marked.leads[4, 10:20] = dataset.MISSING
+    marked.leads[4, 10:20] = MISSING
     x = marked.signal_mv(np.array([4, 5]))
     assert x.shape == (2, SLOTS, WINDOW)
     assert np.isnan(x[:, 1]).all()
