@@ -110,10 +110,10 @@ class Wrote(NamedTuple):
 
 
 class BehindError(Exception):
-    """Redis holds less than it did: it lost its data, or was rolled back; `positions` says from where to go on."""
+    """Redis began anew, or holds less than it did: lost or rolled back; `positions` says from where to go on."""
 
     def __init__(self, positions: Mapping[str, int]) -> None:
-        super().__init__(f"Redis lost entries of the wards {', '.join(sorted(positions))}")
+        super().__init__(f"Redis may have lost entries of the wards {', '.join(sorted(positions))}")
         self.positions = positions
 
 
@@ -170,17 +170,16 @@ class Store:
         self._leaving = Path(__file__).with_name("leave.lua").read_text()
         self._sha = ""
         self._expected: dict[str, int] = {}
-        self._known: set[tuple[str, str]] = set()
 
     async def open(self) -> int:
         """Load the script, learn how far each ward has come, and return the first offset that some ward lacks."""
         await self._redis.ping()
         wards = [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]
-        self._known = set()
-        self._expected = {}
-        for ward in wards:
-            self._expected[ward] = int(await self._redis.get(position_key(ward)) or 0)
+        self._expected = await self._positions(wards)
         return min(self._expected.values(), default=0)
+
+    async def _positions(self, wards: Iterable[str]) -> dict[str, int]:
+        return {ward: int(await self._redis.get(position_key(ward)) or 0) for ward in wards}
 
     @property
     def wards(self) -> frozenset[str]:
@@ -195,7 +194,8 @@ class Store:
         Raises
         ------
         BehindError
-            If Redis holds less than before; the caller goes on from the lowest position.
+            If Redis holds less than before, or began anew, so that what no position tells may be lost; the caller
+            goes on from the lowest position.
         ConflictError
             If a stream is ahead of its fence.
         redis.exceptions.RedisError
@@ -204,12 +204,10 @@ class Store:
         by_ward: dict[str, list[Entry]] = {ward: [] for ward in self._expected}
         for entry in entries:
             by_ward.setdefault(entry.head.ward, []).append(entry)
-        if new := by_ward.keys() - self._expected.keys():
-            await answer(self._redis.sadd(WARDS, *sorted(new)))
         if services := {entry.head.bed for entry in entries if entry.head.is_service}:
             await answer(self._redis.sadd(SERVICES, *sorted(services)))
         calls = [call for ward, its in by_ward.items() for call in self._calls(ward, its, end)]
-        answers = await self._run(calls)
+        answers = await self._run(sorted(by_ward), calls)
         return self._settle([call[0] for call in calls], answers, dict.fromkeys(by_ward, end))
 
     def _calls(self, ward: str, entries: list[Entry], end: int) -> list[tuple[str, list[str], list[Any]]]:
@@ -224,21 +222,27 @@ class Store:
             expected = max(expected, after)
         return calls
 
-    async def _run(self, calls: list[tuple[str, list[str], list[Any]]]) -> list[list[Any]]:
-        """Send all calls at once, in order; a Redis that started again has to be told the script again."""
+    async def _run(self, wards: list[str], calls: list[tuple[str, list[str], list[Any]]]) -> list[list[Any]]:
+        """Send all calls at once, in order, behind the names of their wards.
+
+        The names go with each: a ward that no alert was written for has no position that would tell of a loss. That
+        Redis does not know the script tells that it began anew.
+        """
         if not self._sha:
             self._sha = await self._redis.script_load(self._source)
         if not calls:  # without any ward there is nothing to compare, but Redis must be there all the same
             await self._redis.ping()
             return []
         pipe = self._redis.pipeline(transaction=False)
+        pipe.sadd(WARDS, *wards)
         for _, keys, arguments in calls:
             pipe.evalsha(self._sha, len(keys), *keys, *arguments)
         try:
-            return await pipe.execute()
+            return (await pipe.execute())[1:]
         except NoScriptError:
             self._sha = ""
-            return await self._run(calls)
+            self._expected = await self._positions(wards)
+            raise BehindError(self._expected) from None
 
     def _settle(self, wards: list[str], answers: list[list[Any]], positions: Mapping[str, int]) -> Wrote:
         wrote, behind = [], {}
@@ -252,27 +256,22 @@ class Store:
         for ward, position in positions.items():
             self._expected[ward] = behind.get(ward, max(position, self._expected.get(ward, 0)))
         if behind:
-            self._known.clear()
             raise BehindError(behind)
         return Wrote(*(tuple(sorted(at for its in column for at in its)) for column in zip(*wrote, strict=True)))
 
-    async def remember_wards(self) -> None:
-        """Write the set of wards again, after Redis lost some of it."""
-        if self._expected:
-            await answer(self._redis.sadd(WARDS, *sorted(self._expected)))
-
     async def show(self, newest: Mapping[str, tuple[Place, bytes]]) -> None:
         """Put the newest vitals of devices onto their beds."""
-        for place, _ in newest.values():
-            self._expected.setdefault(place.ward, 0)  # the next `put` gives a ward without alerts its position
+        beds: dict[str, set[str]] = {}
         pipe = self._redis.pipeline(transaction=False)
         for device, (place, vitals) in newest.items():
             pipe.hset(bed_key(*place), mapping={"ward": place.ward, "bed": place.bed, f"vitals:{device}": vitals})
-            if place not in self._known:
-                pipe.sadd(beds_key(place.ward), place.bed)
-                pipe.sadd(WARDS, place.ward)
+            beds.setdefault(place.ward, set()).add(place.bed)
+        for ward, its in beds.items():
+            self._expected.setdefault(ward, 0)  # the next `put` gives a ward without alerts its position
+            pipe.sadd(beds_key(ward), *sorted(its))
+        if beds:
+            pipe.sadd(WARDS, *sorted(beds))
         await pipe.execute()
-        self._known.update(place for place, _ in newest.values())
 
     async def leave(self, device: str, place: Place, before: int = 2**53) -> None:
         """Take a device off a bed that it is no longer at, and the bed off its ward where nothing else is.
@@ -281,7 +280,6 @@ class Store:
         """
         keys = (bed_key(*place), beds_key(place.ward))
         await answer(self._redis.eval(self._leaving, len(keys), *keys, device, place.bed, before))
-        self._known.discard(place)
 
     async def raised(self, name: str) -> list[bytes]:
         """Return the alerts that a service of this name raised of itself, those that show and its last, as they are."""
@@ -313,7 +311,7 @@ class Store:
 
     async def _shown(self) -> list[tuple[Place, dict[bytes, bytes]]]:
         """Return the fields of all beds, in as few round trips as there are kinds of keys."""
-        wards = [ward.decode() for ward in await answer(self._redis.smembers(WARDS))]
+        wards = sorted({ward.decode() for ward in await answer(self._redis.smembers(WARDS))} | self._expected.keys())
         pipe = self._redis.pipeline(transaction=False)
         for ward in wards:
             pipe.smembers(beds_key(ward))

@@ -16,7 +16,7 @@ from tests.faults.lua_library import ScriptError
 
 
 class Server:
-    """A Redis that can be down, slow, rolled back or lost; scripts do not outlive a restart.
+    """A Redis that can be down, slow, rolled back or lost: by a restart, which no script outlives, or by a command.
 
     Attributes
     ----------
@@ -37,15 +37,19 @@ class Server:
         self.saved = self.held.copy()
 
     def roll_back(self) -> None:
-        """Start again from what was saved last."""
+        """Hold again what was saved last."""
         self.held.keys = self.saved.copy().keys
-        self.scripts.clear()
+        self._forget()
 
     def lose(self) -> None:
-        """Start again from nothing."""
+        """Hold nothing."""
         self.held.keys = {}
         self.saved = self.held.copy()
-        self.scripts.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._draw.random() < 0.5:
+            self.scripts.clear()
 
     def call(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         """Carry out what came in one write, or a first part of it, and answer or not."""

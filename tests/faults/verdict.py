@@ -127,16 +127,18 @@ def _compare_store(world: World, expected: dict[str, bytes], first: dict[str, in
 
 
 def _compare_beds(world: World, alerts: Iterable[bytes], verdict: Verdict) -> None:
-    """Each bed shows the alarms that are on, and no other."""
+    """Each bed shows the alarms that are on, and no other, and can be found by whoever looks for all wards and beds."""
     last: dict[tuple[str, str, str, str], Alert] = {}
     for alert in map(decode_alert, alerts):
         if alert.condition != RISK_LEVEL:
             last[alert.ward, alert.bed, alert.device, alert.condition] = alert
     on = {place for place, alert in last.items() if alert.presence != "off"}
-    shown = set()
-    for key, held in world.server.held.keys.items():
+    shown, keys = set(), world.server.held.keys
+    for key, held in keys.items():
         if key.startswith(b"bed:{"):
             ward, _, bed = key[len(b"bed:{") :].decode().partition("}:")
+            if ward.encode() not in keys[b"wards"] or bed.encode() not in keys[b"beds:{%b}" % ward.encode()]:
+                verdict.differences.append(f"bed {bed} of {ward} is there, and not listed")
             fields = [split_field(name.decode()) for name in held]
             shown |= {(ward, bed, field[2], field[1]) for field in fields if field and field[0] == "on"}
     verdict.differences += [f"{place} did not end" for place in sorted(on) if place[2].startswith(SERVICE)]

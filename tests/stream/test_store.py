@@ -187,7 +187,6 @@ def test_redis_that_was_lost_whole_is_rebuilt_with_the_same_ids(run) -> None:
             await store.put([], len(log))
         assert dict(lost.value.positions) == {"icu": 0, "ccu": 0}
         await store.put(log, len(log))
-        await store.remember_wards()
         assert await dump(redis) == before
 
     run(story)
@@ -319,12 +318,29 @@ def test_a_stream_ahead_of_its_fence_is_not_written_to(run) -> None:
     run(story)
 
 
-def test_a_script_that_redis_forgot_is_loaded_again(run) -> None:
+def test_redis_that_began_anew_is_gone_back_to_though_its_positions_are_the_same(run) -> None:
     async def story(redis: Redis) -> None:
         store = await opened(redis)
         await store.put([entry(0, 1)], 1)
         await redis.script_flush()
+        with pytest.raises(BehindError) as anew:
+            await store.put([entry(1, 2)], 2)
+        assert dict(anew.value.positions) == {"icu": 1}
         assert await store.put([entry(1, 2)], 2) == Wrote((1,))
+
+    run(story)
+
+
+def test_a_ward_and_a_bed_without_alerts_are_listed_again_after_redis_lost_them(run) -> None:
+    async def story(redis: Redis) -> None:
+        store = await opened(redis)
+        here = {"b": (Place("ccu", "2"), b'{"rate":1}')}
+        await store.show(here)
+        await redis.flushall()
+        await store.put([entry(0, 1)], 1)
+        assert await redis.smembers("wards") == {b"icu", b"ccu"}
+        await store.show(here)
+        assert await redis.smembers("beds:{ccu}") == {b"2"}
 
     run(story)
 
@@ -423,7 +439,6 @@ class _Publishing:
             await self.store.put(batch, self.at + len(batch))
             self.at += len(batch)
         except BehindError as behind:
-            await self.store.remember_wards()
             self.at = min(behind.positions.values())
 
     async def save(self) -> None:
