@@ -14,12 +14,16 @@ WINDOW = 2500
 """Samples of a window: 10 s at 250 Hz."""
 HOP = 500
 """Samples from one window's end to the next: 2 s at 250 Hz."""
+HALO = 200
+"""Samples before a window that are given with it: convolutions over its beginning need them."""
+SPAN = HALO + WINDOW
+_RING = -(-SPAN // HOP) * HOP
 
 
 class Window(NamedTuple):
-    """The last 10 s before sample `end` of the stretch.
+    """The last 10.8 s before sample `end` of the stretch: a window of 10 s behind its halo.
 
-    `mv` is an ndarray of float32, shape (n_leads, 2500), with NaN where a sample is missing.
+    `mv` is an ndarray of float32, shape (n_leads, 2700), with NaN where a sample is missing or lies before the stretch.
     """
 
     end: int
@@ -27,7 +31,7 @@ class Window(NamedTuple):
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Which samples are missing, shape (n_leads, 2500)."""
+        """Which samples are missing, shape (n_leads, 2700)."""
         return np.isnan(self.mv)
 
 
@@ -58,7 +62,7 @@ class Windows:
     def reset(self, leads: int) -> None:
         """Begin a stretch, at sample 0."""
         self.end = 0
-        self._ring = np.full((leads, WINDOW), np.nan, dtype=np.float32)
+        self._ring = np.full((leads, _RING), np.nan, dtype=np.float32)
 
     def feed(self, mv: NDArray[np.float32]) -> list[Window]:
         """Take the next samples, in whole microvolts, and return the windows that they complete.
@@ -81,17 +85,17 @@ class Windows:
             self._write(mv[:, first:last])
             first = last
             if self.end % HOP == 0 and self.end >= WINDOW:
-                windows.append(Window(self.end, self.last(WINDOW)))
+                windows.append(Window(self.end, self.last(SPAN)))
         return windows
 
     @property
     def kept(self) -> int:
         """How many of the last samples a snapshot holds: those that the next window needs."""
-        return min(self.end, WINDOW - HOP + self.end % HOP)
+        return min(self.end, SPAN - HOP + self.end % HOP)
 
     def last(self, n: int) -> NDArray[np.float32]:
-        """Return the last n samples, at most `WINDOW`, in order."""
-        start, end = (self.end - n) % WINDOW, self.end % WINDOW
+        """Return the last n samples, at most `SPAN`, in order; NaN for those before the stretch."""
+        start, end = (self.end - n) % _RING, self.end % _RING
         if n and start >= end:
             return np.concatenate((self._ring[:, start:], self._ring[:, :end]), axis=1)
         return self._ring[:, start:end].copy()
@@ -106,10 +110,10 @@ class Windows:
         self.reset(state.leads)
         self.end = state.end
         last = millivolts(np.frombuffer(state.last, np.int16)).reshape(state.leads, self.kept)
-        self._ring[:, np.arange(self.end - self.kept, self.end) % WINDOW] = last
+        self._ring[:, np.arange(self.end - self.kept, self.end) % _RING] = last
 
     def _write(self, mv: NDArray[np.float32]) -> None:
-        # a chunk never crosses a multiple of HOP, and WINDOW is one: it never wraps
-        start = self.end % WINDOW
+        # a chunk never crosses a multiple of HOP, and the ring's length is one: it never wraps
+        start = self.end % _RING
         self._ring[:, start : start + mv.shape[1]] = mv
         self.end += mv.shape[1]

@@ -1,256 +1,305 @@
-"""Labelled windows from the public record sets, seen as the running pipeline sees them: resampled and denoised.
+"""Twelve-lead records with their diagnoses: PTB-XL as PhysioNet publishes it, and its z-scored rows.
 
-Sets: DS1 of `mitdb`, and `vfdb`, `cudb`, `cinc2017`. Nothing of a record leaves this module but arrays in memory and,
-where a cache folder outside the project is named, one file in it.
+`ptbxl` holds `ptbxl_database.csv` and records at 500 or 100 Hz; any part of it will do. `ptbxl_zscored` holds rows that
+lost their amplitude (a standard deviation is taken for `MV_A_DEVIATION`) and carry no patient ids. A row whose record
+is listed in `ptbxl_database.csv` has its patient from there; of the others nothing is known but that those of PTB-XL's
+fold 9 are no patients of its folds 1 to 8, and `model.persons` says which rows look like one heart.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 from ecg import record
-from ecg.microvolts import MISSING, counts, millivolts
-from ecg.resample import ANALYSIS_HZ, Resampler
-from ecg.wavelet import Denoiser
+from ecg.lead import STANDARD, canonical
 from model import labels
-from model.net import LEAST_SAMPLES, SLOTS, WINDOW
+from model.frontend import Chunks, chunks, clean, cut, last_span
 
-# fmt: off
-DS1: tuple[str, ...] = (
-    "101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122",
-    "124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230",
-)
-# fmt: on
-"""Training side of the usual split of `mitdb` between patients (de Chazal 2004, doi:10.1109/TBME.2004.827359)."""
-SAME_PATIENT = {"mitdb/202": "mitdb/201"}
-NO_ONSET = frozenset({"cu14"})
-"""Records of `cudb` in which no onset of fibrillation is marked."""
-STEP_S, FINE_STEP_S, WINDOW_S = 5.0, 2.5, WINDOW / ANALYSIS_HZ
-"""Windows every 5 s; those of VT and VF every 2.5 s for training."""
-ROUGH_S = 10.0
-"""`cudb` marks the onset of fibrillation roughly: this long before it nothing is taken as known."""
+RAW, ZSCORED = "ptbxl", "ptbxl_zscored"
+MV_A_DEVIATION = 0.15
+"""Millivolts that a standard deviation of a z-scored lead is taken for: what PTB-XL's leads have in the middle."""
+SAME_PATIENT = {"ptbxl/463": "patient 16690"}
+"""Records under another patient's id: 463 is 145, sample for sample (`python -m model.persons`)."""
+ZSCORED_HZ, COUNTS_A_DEVIATION = 100.0, 10.0
+OLDEST = 90.0
+"""PTB-XL writes 300 for patients who were older than 89."""
+NOISES = ("bw", "em", "ma")
+NOISE_SHARE, SNR_DB, RATE_SPREAD = 0.7, (6.0, 24.0), 0.1
+"""Chance that a changed copy has noise, its range, and by how much its rate may be off."""
+SLOWEST_HZ = 200.0
+"""A record of a lower rate is brought to twice it before that is changed: the pipeline takes none under 100 Hz."""
 
 Report = Callable[[str, int, int], None]
 """Called with a set's name, records done, and records in all."""
 
 
-class Windows(NamedTuple):
-    """Windows with their labels.
+class Records(NamedTuple):
+    """Records with what is known of them, n in all.
 
     Attributes
     ----------
-    leads : ndarray of int16, shape (m, 2500)
-        Clean signal in microvolts, `MISSING` where a sample is missing.
-    slots : ndarray of int32, shape (n, 2)
-        Rows of `leads` that make each window; -1 is no lead.
-    allowed : ndarray of bool, shape (n, n_classes)
-        Classes that the annotation allows.
-    patient : ndarray of str, shape (n,)
-        `set/record`; one for records of one patient.
-    extra : ndarray of bool, shape (n,)
-        Windows between those of the 5-s grid: for training, never counted in a figure.
+    leads : Chunks
+        First axes (n, l, 5): l leads of five chunks each.
+    lead : ndarray of int8, shape (n, l)
+        Place of each lead in `ecg.lead.STANDARD`; 12 is any other, or none.
+    amplitude : ndarray of bool, shape (n,)
+        Whether millivolts are the patient's.
+    age, sex : ndarray of float32, shape (n,)
+        Years; 0 male and 1 female, as PTB-XL has it; NaN where unknown.
+    superclass, condition : ndarray of int8, shapes (n, 5), (n, 5)
+    normal : ndarray of int8, shape (n,)
+    rhythm : ndarray of bool, shape (n, 8)
+        As `model.labels.Truth` has them.
+    name, patient : ndarray of str, shape (n,)
+        `set/ecg_id`, and the patient; a record whose patient is unknown is one of its own.
     """
 
-    leads: NDArray[np.int16]
-    slots: NDArray[np.int32]
-    allowed: NDArray[np.bool_]
+    leads: Chunks
+    lead: NDArray[np.int8]
+    amplitude: NDArray[np.bool_]
+    age: NDArray[np.float32]
+    sex: NDArray[np.float32]
+    superclass: NDArray[np.int8]
+    condition: NDArray[np.int8]
+    normal: NDArray[np.int8]
+    rhythm: NDArray[np.bool_]
+    name: NDArray[np.str_]
     patient: NDArray[np.str_]
-    extra: NDArray[np.bool_]
 
-    def take(self, rows: NDArray[np.integer]) -> Windows:
-        """Return some of the windows; the leads stay shared."""
-        return self._replace(
-            slots=self.slots[rows], allowed=self.allowed[rows], patient=self.patient[rows], extra=self.extra[rows]
-        )
+    def take(self, rows: NDArray[np.integer]) -> Records:
+        """Return some of the records."""
+        return self._make([self.leads.take(rows), *(part[rows] for part in self[1:])])
 
-    def signal_mv(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return windows as the network takes them, float32, shape (n, 2, 2500), NaN where missing."""
-        slots = self.slots[rows]
-        out = millivolts(self.leads[slots])
-        out[slots < 0] = np.nan
-        return out
+    def of_set(self, name: str) -> NDArray[np.bool_]:
+        """Return which records are of a set."""
+        return np.char.startswith(self.name, f"{name}/")
 
 
-class _Cut(NamedTuple):
-    leads: NDArray[np.int16]
-    allowed: labels.Allowed
+class Listed(NamedTuple):
+    """A record before its signal is read."""
+
+    name: str
     patient: str
-    extra: bool
+    truth: labels.Truth
+    amplitude: bool
+    age: float
+    sex: float
+    read: Callable[[], tuple[NDArray[np.float32], float]]
+    """Gives millivolts, (12, samples), and the rate."""
 
 
-def clean(signal_mv: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
-    """Bring whole leads through the pipeline's own resampler and denoiser.
-
-    Parameters
-    ----------
-    signal_mv : ndarray of float32, shape (n_leads, n_samples)
-
-    Returns
-    -------
-    ndarray of float32, shape (n_leads, about n_samples * 250 / rate_hz)
-    """
-    rows = np.arange(len(signal_mv), dtype=np.int64)
-    resampler, denoiser = Resampler(), Denoiser()
-    for row in rows:
-        resampler.reset(int(row), rate_hz)
-        denoiser.reset(int(row))
-    raw = _through(resampler, rows, signal_mv)
-    return _through(denoiser, rows, raw)
-
-
-def _through(stage: Resampler | Denoiser, rows: NDArray[np.int64], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    y, count = stage.feed(rows, np.ascontiguousarray(x), np.full(len(rows), x.shape[1], np.int64))
-    tails = [stage.flush(int(row)) for row in rows]
-    return np.stack([np.concatenate([a[:m], tail]) for a, m, tail in zip(y, count, tails, strict=True)])
-
-
-def _windows(
-    signal: NDArray[np.int16], patient: str, label: Callable[[float, float], labels.Allowed | None]
-) -> Iterator[_Cut]:
-    """Cut a long record: every 5 s, and every 2.5 s where it is VT or VF."""
-    for k in range(int((signal.shape[1] / ANALYSIS_HZ - WINDOW_S) / FINE_STEP_S) + 1):
-        first_s = k * FINE_STEP_S
-        allowed, extra = label(first_s, first_s + WINDOW_S), bool(k % 2)
-        if allowed is None or (extra and not allowed <= labels.VT | labels.VF):
-            continue
-        first = round(first_s * ANALYSIS_HZ)
-        cut = signal[:, first : first + WINDOW]
-        kept = cut[(cut != MISSING).sum(axis=1) >= LEAST_SAMPLES][:SLOTS]
-        if len(kept):
-            yield _Cut(kept, allowed, patient, extra)
-
-
-def _read_clean(path: Path) -> tuple[NDArray[np.int16], float]:
-    read = record.read(path)
-    return counts(clean(read.mv()[:SLOTS], read.rate_hz)), read.rate_hz
-
-
-def _mitdb(path: Path) -> Iterator[_Cut]:
-    signal, rate_hz = _read_clean(path)
-    notes = record.annotations(path)
-    at_s = notes.samples / rate_hz
-    marks = [(t, aux) for t, aux, symbol in zip(at_s, notes.aux, notes.symbols, strict=True) if symbol == "+"]
-    rhythm = labels.spans(marks, labels.MITDB, signal.shape[1] / ANALYSIS_HZ)
-    beat = ~np.isin(notes.symbols, ["+", "~", "|", "[", "]", '"', "x"])
-
-    def label(first_s: float, end_s: float) -> labels.Allowed | None:
-        found = labels.window_label(rhythm, first_s, end_s)
-        if found != labels.NORMAL:
-            return found
-        return labels.sinus(notes.symbols[beat & (at_s >= first_s) & (at_s < end_s)].tolist(), end_s - first_s)
-
-    name = f"mitdb/{path.name}"
-    return _windows(signal, SAME_PATIENT.get(name, name), label)
-
-
-def _vfdb(path: Path) -> Iterator[_Cut]:
-    signal, rate_hz = _read_clean(path)
-    notes = record.annotations(path)
-    marks = [(t / rate_hz, aux) for t, aux in zip(notes.samples, notes.aux, strict=True) if aux]
-    rhythm = labels.spans(marks, labels.VFDB, signal.shape[1] / ANALYSIS_HZ)
-    return _windows(signal, f"vfdb/{path.name}", lambda a, b: labels.window_label(rhythm, a, b))
-
-
-def _cudb(path: Path) -> Iterator[_Cut]:
-    signal, rate_hz = _read_clean(path)
-    notes = record.annotations(path)
-    marks: list[tuple[float, str]] = []
-    for sample, symbol, aux in zip(notes.samples, notes.symbols, notes.aux, strict=True):
-        if symbol == "[":
-            marks.append((max(sample / rate_hz - ROUGH_S, marks[-1][0] if marks else 0.0), "unsure"))
-        if symbol in "[]" or aux:
-            marks.append((sample / rate_hz, symbol if symbol in "[]" else aux))
-    rhythm = labels.spans(marks, labels.CUDB, signal.shape[1] / ANALYSIS_HZ, before="")
-    return _windows(signal, f"cudb/{path.name}", lambda a, b: labels.window_label(rhythm, a, b))
-
-
-def _cinc2017(path: Path, label: str) -> Iterator[_Cut]:
-    signal, _ = _read_clean(path)
-    short = WINDOW - signal.shape[1]
-    if short > 0:
-        signal = np.pad(signal, ((0, 0), (short, 0)), constant_values=MISSING)
-    starts = list(range(0, signal.shape[1] - WINDOW + 1, WINDOW))
-    if signal.shape[1] - WINDOW - starts[-1] >= WINDOW // 2:
-        starts.append(signal.shape[1] - WINDOW)
-    for first in starts:
-        cut = signal[:SLOTS, first : first + WINDOW]
-        if (cut != MISSING).sum() >= LEAST_SAMPLES:
-            yield _Cut(cut, labels.CINC2017[label], f"cinc2017/{path.name}", False)
-
-
-def _sources(data: Path) -> Iterator[tuple[str, list[Callable[[], Iterator[_Cut]]]]]:
-    """Give each set's name and a function a record; records that are not there are left out."""
-
-    def there(name: str) -> list[Path]:
-        return sorted(path.with_suffix("") for path in (data / name).glob("*.hea"))
-
-    yield "mitdb", [partial(_mitdb, path) for path in there("mitdb") if path.name in DS1]
-    yield "vfdb", [partial(_vfdb, path) for path in there("vfdb")]
-    yield "cudb", [partial(_cudb, path) for path in there("cudb") if path.name not in NO_ONSET]
-    reference = data / "cinc2017" / "REFERENCE.csv"
-    rows = list(csv.reader(reference.read_text().splitlines())) if reference.is_file() else []
-    yield "cinc2017", [partial(_cinc2017, data / "cinc2017" / name, label) for name, label in rows]
-
-
-def read_sets(data: Path, report: Report = lambda name, done, of: None) -> Windows:
-    """Read every set under a folder and cut its windows.
+def listed(data: Path) -> list[Listed]:
+    """Return the records of a folder that holds `ptbxl`, `ptbxl_zscored` or both.
 
     Raises
     ------
     ValueError
-        The folder holds none of the sets.
+        The folder holds neither.
     """
-    cuts: list[_Cut] = []
-    for name, readers in _sources(data):
-        for done, reader in enumerate(readers, 1):
-            cuts.extend(reader())
-            report(name, done, len(readers))
-    if not cuts:
-        raise ValueError(f"data must hold mitdb, vfdb, cudb or cinc2017, got {data}")
-    return _pack(cuts)
+    database = data / RAW / "ptbxl_database.csv"
+    rows = _lines(database) if database.is_file() else []
+    patients = {row["ecg_id"]: row["patient_id"] for row in rows}
+    found = [*_published(data / RAW, rows), *_zscored(data / ZSCORED, patients)]
+    if not found:
+        raise ValueError(f"data must hold records of {RAW} or {ZSCORED}, got {data}")
+    return found
 
 
-def _pack(cuts: list[_Cut]) -> Windows:
-    first = np.cumsum([0, *(len(cut.leads) for cut in cuts)])
-    slots = np.full((len(cuts), SLOTS), -1, np.int32)
-    for into, at, cut in zip(slots, first[:-1], cuts, strict=True):
-        into[: len(cut.leads)] = np.arange(at, at + len(cut.leads))
-    allowed = np.array([[name in cut.allowed for name in labels.CLASSES] for cut in cuts])
-    patient, extra = np.array([cut.patient for cut in cuts]), np.array([cut.extra for cut in cuts])
-    return Windows(np.concatenate([cut.leads for cut in cuts]), slots, allowed, patient, extra)
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
-def cached(data: Path, cache: Path | None, report: Report = lambda name, done, of: None) -> Windows:
-    """Return `read_sets`, kept in one file of a folder outside the project; the caller clears it when code changes."""
-    if cache is None:
-        return read_sets(data, report)
-    file = cache / "windows.npz"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **read_sets(data, report)._asdict())
-    with np.load(file) as kept:
-        return Windows(**{name: kept[name] for name in Windows._fields})
+def _published(folder: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[Listed]:
+    for row in rows:
+        there = [folder / row[column] for column in ("filename_hr", "filename_lr")]
+        path = next((path for path in there if path.with_name(path.name + ".hea").is_file()), None)
+        if path is None:
+            continue
+        age, name = float(row["age"] or "nan"), f"{RAW}/{row['ecg_id']}"
+        yield Listed(
+            name=name,
+            patient=SAME_PATIENT.get(name, f"patient {float(row['patient_id']):.0f}"),
+            truth=labels.of_codes(ast.literal_eval(row["scp_codes"])),
+            amplitude=True,
+            age=OLDEST if age > OLDEST else age,
+            sex=float(row["sex"] or "nan"),
+            read=lambda path=path: _standard(path),
+        )
 
 
-def folds(windows: Windows, count: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each window: all windows of a patient are in one, and each fold has its share of each class.
+def _standard(path: Path) -> tuple[NDArray[np.float32], float]:
+    """Return the twelve leads of a record in the usual order; NaN of those that it lacks."""
+    held = record.read(path)
+    signal_mv = held.mv()
+    place = {canonical(held.leads[row].name): signal_mv[k] for k, row in enumerate(held.rows("ecg"))}
+    missing = np.full(held.n_samples, np.nan, np.float32)
+    return np.stack([place.get(name, missing) for name in STANDARD]), held.rate_hz
 
-    Patients are dealt out in turn, at random within groups of the same set and the same rarest class.
+
+def _zscored(folder: Path, patients: Mapping[str, str]) -> Iterator[Listed]:
+    if not (folder / "labels.csv").is_file():
+        return
+    with np.load(folder / "signals.npz") as kept:
+        counts = kept["z10"]
+    for row, z in zip(_lines(folder / "labels.csv"), counts, strict=True):
+        of = patients.get(row["ecg_id"])
+        yield Listed(
+            name=f"{ZSCORED}/{row['ecg_id']}",
+            patient=f"patient {float(of):.0f}" if of else f"unknown {row['ecg_id']}",
+            truth=zscored_truth(row),
+            amplitude=False,
+            age=float("nan"),
+            sex=float("nan"),
+            read=lambda z=z: ((z * (MV_A_DEVIATION / COUNTS_A_DEVIATION)).astype(np.float32), ZSCORED_HZ),
+        )
+
+
+def zscored_truth(row: Mapping[str, str]) -> labels.Truth:
+    """Return what a line of `labels.csv` says: its superclasses, and its codes where they are known."""
+    flags = {name: row[name] == "1" for name in labels.SUPERCLASSES}
+    if not row["scp_codes"]:
+        return labels.of_superclasses(flags)
+    said = labels.of_codes(dict.fromkeys(row["scp_codes"].split("|"), 0.0), amplitude=False)
+    return said._replace(superclass=labels.of_superclasses(flags).superclass)
+
+
+def read_sets(data: Path, *, changed: int | None = None, report: Report = lambda name, done, of: None) -> Records:
+    """Read the records of a folder.
+
+    Parameters
+    ----------
+    data : Path
+    changed : int, optional
+        Seed of changes to each record, as other recorders and cables would make them: another rate, noise. None gives
+        the records as they are.
     """
-    total = windows.allowed.sum(axis=0)
-    patients, inverse = np.unique(windows.patient, return_inverse=True)
-    held = np.zeros((len(patients), len(total)), bool)
-    np.logical_or.at(held, inverse, windows.allowed & (windows.allowed.sum(axis=1) == 1)[:, None])
-    rarest = np.where(held.any(axis=1), np.where(held, total, total.max() + 1).argmin(axis=1), -1)
+    found = listed(data)
+    noise = _noise(data / "nstdb") if changed is not None else None
+    leads = []
+    for done, each in enumerate(found, 1):
+        signal_mv, rate_hz = each.read()
+        if changed is not None:
+            rng = np.random.default_rng([changed, done])
+            signal_mv, rate_hz = change(signal_mv, rate_hz, noise, rng)
+        leads.append(chunks(cut(last_span(clean(signal_mv, rate_hz)))))
+        report(each.name.split("/")[0], done, len(found))
+    return _packed(found, Chunks(*(np.stack(part) for part in zip(*leads, strict=True))))
+
+
+def _packed(found: Sequence[Listed], leads: Chunks) -> Records:
+    truths = [each.truth for each in found]
+    return Records(
+        leads,
+        np.tile(np.arange(len(STANDARD), dtype=np.int8), (len(found), 1)),
+        np.array([each.amplitude for each in found]),
+        np.array([each.age for each in found], np.float32),
+        np.array([each.sex for each in found], np.float32),
+        np.stack([truth.superclass for truth in truths]),
+        np.stack([truth.condition for truth in truths]),
+        np.array([truth.normal for truth in truths], np.int8),
+        np.stack([truth.rhythm for truth in truths]),
+        np.array([each.name for each in found]),
+        np.array([each.patient for each in found]),
+    )
+
+
+def _noise(folder: Path) -> dict[str, tuple[NDArray[np.float32], float]] | None:
+    """Return the first half of each noise record: the second is for scoring. None where they are not here."""
+    if not all((folder / f"{name}.hea").is_file() for name in NOISES):
+        return None
+    out = {}
+    for name in NOISES:
+        held = record.read(folder / name)
+        out[name] = held.mv()[:, : held.n_samples // 2], held.rate_hz
+    return out
+
+
+def change(
+    signal_mv: NDArray[np.float32],
+    rate_hz: float,
+    noise: Mapping[str, tuple[NDArray[np.float32], float]] | None,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], float]:
+    """Return a record as another recorder would have it: noise in every lead, and a heart that beats faster or slower.
+
+    Parameters
+    ----------
+    signal_mv : ndarray of float32, shape (leads, samples)
+    rate_hz : float
+    noise : mapping of str to (ndarray of float32, shape (channels, samples), rate), optional
+    rng : Generator
+    """
+    if noise is not None and rng.random() < NOISE_SHARE:
+        kind, noise_hz = noise[NOISES[rng.integers(len(NOISES))]]
+        need = int(np.ceil(signal_mv.shape[1] * noise_hz / rate_hz)) + 1
+        added = np.stack([_cut(kind, need, rng) for _ in signal_mv])
+        added = resample_poly(added, round(rate_hz), round(noise_hz), axis=1)[:, : signal_mv.shape[1]]
+        added -= added.mean(axis=1, keepdims=True)
+        power = np.nanvar(signal_mv) / max(float(added.var()), 1e-9)
+        signal_mv = signal_mv + added * np.float32(np.sqrt(power * 10 ** (-rng.uniform(*SNR_DB) / 10)))
+    if rate_hz < SLOWEST_HZ:
+        signal_mv, rate_hz = resample_poly(signal_mv, 2, 1, axis=1), 2 * rate_hz
+    return signal_mv.astype(np.float32), float(round(rate_hz * rng.uniform(1 - RATE_SPREAD, 1 + RATE_SPREAD)))
+
+
+def _cut(noise: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    first = rng.integers(max(1, noise.shape[1] - length))
+    return noise[rng.integers(len(noise)), first : first + length]
+
+
+def cached(data: Path, cache: Path | None, copies: int, report: Report = lambda name, done, of: None) -> list[Records]:
+    """Return the records as they are, then changed copies of them.
+
+    They are kept in a folder outside the project, if one is named. The caller clears it when code or data change.
+    """
+    return [
+        kept(
+            cache / f"records-{copy}.npz" if cache else None,
+            partial(read_sets, data, changed=copy or None, report=report),
+        )
+        for copy in range(copies + 1)
+    ]
+
+
+def kept(file: Path | None, read: Callable[[], Records]) -> Records:
+    """Return what a file holds, and write it first where it is not there."""
+    if file is not None and file.is_file():
+        with np.load(file) as held:
+            parts = {name: held[name] for name in (*Chunks._fields, *Records._fields[1:])}
+        return Records(Chunks(**{name: parts.pop(name) for name in Chunks._fields}), **parts)
+    records = read()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, **records.leads._asdict(), **{k: v for k, v in records._asdict().items() if k != "leads"})
+    return records
+
+
+def folds(records: Records, count: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each record: a patient's are in one, and each fold has its share of each set and diagnosis.
+
+    Patients are dealt out in turn, at random within groups of one set and one rarest superclass or rhythm.
+    """
+    patients, inverse = np.unique(records.patient, return_inverse=True)
+    said = np.concatenate(
+        [records.superclass == 1, records.rhythm & (records.rhythm.sum(axis=1) == 1)[:, None]], axis=1
+    )
+    held = np.zeros((len(patients), said.shape[1]), bool)
+    np.logical_or.at(held, inverse, said)
+    total = held.sum(axis=0)
+    rarest = np.where(held.any(axis=1), np.where(held, total, len(patients) + 1).argmin(axis=1), -1)
+    source = np.empty(len(patients), records.name.dtype)
+    source[inverse] = np.char.partition(records.name, "/")[:, 0]
     shuffled = np.random.default_rng(seed).permutation(len(patients))
-    source = np.array([name.split("/")[0] for name in patients])
     order = sorted(shuffled, key=lambda p: (source[p], rarest[p]))
     fold = np.empty(len(patients), np.int64)
     fold[order] = np.arange(len(patients)) % count

@@ -1,138 +1,219 @@
-"""Rhythm classes of a 10-s window, and what each record set's annotations say about them.
+"""What the SCP codes of PTB-XL say: its five superclasses, Vigil's two stages, and the rhythm. One table, in code.
 
-A label is the set of classes that an annotation allows: a `(N` of `vfdb`, which marks no beats, may hold ectopic
-ones, so it allows `normal` and `other`. The loss and the figures use what is known and nothing more.
+`python -m model.labels` prints the table in Markdown, as the documentation has it.
+
+A truth has three values: so, not so, and unknown, which neither trains nor counts. A statement that only describes a
+shape (its likelihood is never given) makes a condition unknown instead of present, and so does a diagnosis that the
+reader gave a likelihood under `LIKELY`. PTB-XL's superclasses are a benchmark's and follow its rule: a statement of any
+likelihood counts (Strodthoff et al., IEEE J. Biomed. Health Inform. 25(5), 2021, doi:10.1109/JBHI.2020.3022989), and a
+record without any superclass is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-CLASSES: tuple[str, ...] = (
-    "normal",
+import numpy as np
+from numpy.typing import NDArray
+
+SUPERCLASSES: tuple[str, ...] = ("NORM", "MI", "STTC", "CD", "HYP")
+CONDITIONS: tuple[str, ...] = (
+    "arrhythmia",
+    "conduction_disorder",
+    "myocardial_infarction",
+    "hypertrophy",
+    "st_t_or_other",
+)
+"""Stage two: any of these at once. A QT abnormality is measured, never learned: five records here have LNGQT."""
+RHYTHMS: tuple[str, ...] = (
+    "sinus",
     "atrial_fibrillation",
+    "supraventricular_tachycardia",
     "ventricular_tachycardia",
     "ventricular_fibrillation",
-    "other",
+    "asystole",
+    "paced",
     "noise",
 )
-"""Classes in the order of the network's answer. Flutter of the atria is in `atrial_fibrillation`, of the ventricles in
-`ventricular_fibrillation`; `other` is every rhythm but these, sinus rhythm with ectopic beats or outside 50-110 bpm,
-and asystole, which is the rules' to decide (three patients here have it)."""
+"""Flutter of the atria is in `atrial_fibrillation`, of the ventricles in `ventricular_fibrillation`."""
+LIKELY = 50.0
+"""Likelihood, in per cent, from which on a diagnosis counts as a condition. 0 is PTB-XL's mark for none given."""
+UNKNOWN = -1
 
-Allowed = frozenset[str]
-NORMAL, AF, VT, VF, OTHER, NOISE = (frozenset({name}) for name in CLASSES)
-SINUS: Allowed = NORMAL | OTHER
-NOT_VF: Allowed = frozenset(CLASSES) - VF
-
-MITDB: dict[str, Allowed] = {
-    "(N": NORMAL,
-    "(SBR": OTHER,
-    "(AFIB": AF,
-    "(AFL": AF,
-    "(VT": VT,
-    "(VFL": VF,
-} | dict.fromkeys(("(AB", "(B", "(BII", "(IVR", "(NOD", "(P", "(PREX", "(SVTA", "(T"), OTHER)
-"""Rhythm notes of `mitdb`; a window of `(N` is judged further by its beats (`sinus`)."""
-
-VFDB: dict[str, Allowed] = {
-    "(N": SINUS,
-    "(NSR": SINUS,
-    "(AFIB": AF,
-    "(VT": VT,
-    "(VF": VF,
-    "(VFIB": VF,
-    "(VFL": VF,
-    "(NOISE": NOISE,
-} | dict.fromkeys(("(ASYS", "(B", "(BI", "(HGEA", "(NOD", "(SBR", "(SVTA", "(VER"), OTHER)
-"""Rhythm notes of `vfdb`; VF and VFIB are one, HGEA is high-grade ventricular ectopy, BI first-degree block."""
-
-CUDB: dict[str, Allowed] = {"[": VF, "(VF": VF, "(VT": VT, "(AF": AF, "": NOT_VF, "]": NOT_VF, "(N": NOT_VF}
-"""Marks of `cudb`: outside fibrillation its rhythm and its noise are only marked in places."""
-
-CINC2017: dict[str, Allowed] = {"N": NORMAL, "A": AF, "O": OTHER, "~": NOISE}
-"""Classes of `cinc2017/REFERENCE.csv`, third release."""
-
-LETHAL_S = 4.0
-"""A window holds VT or VF from this many seconds of it on; with less than that, but some, it is left out."""
-NOISE_S, OTHER_S, AF_S = 5.0, 3.0, 8.0
-NORMAL_BPM = (50.0, 110.0)
-ECTOPIC = frozenset("VFSAaJE!")
-UNSURE = frozenset("LRejn/fQ?")
-"""Beats of sinus rhythm with a conduction block, escape beats and the like: `normal` to one set, `other` to another."""
+ARRHYTHMIA, CONDUCTION, INFARCTION, HYPERTROPHY, OTHER = CONDITIONS
 
 
-class Span(NamedTuple):
-    """A stretch of a record with the classes that its annotation allows; None where it says nothing of use."""
+class Row(NamedTuple):
+    """What one statement says.
 
-    first_s: float
-    end_s: float
-    allowed: Allowed | None
+    Attributes
+    ----------
+    superclass : str
+        PTB-XL's own; empty where it has none.
+    condition : str
+        Of stage two; empty where the statement is no disease.
+    rhythm : str
+        Empty where it names none.
+    shape : bool
+        It describes a shape and diagnoses nothing: its condition becomes unknown.
+    voltage : bool
+        It rests on voltage: without amplitude its condition becomes unknown.
+    note : str
+        Why, where it is not plain.
+    """
+
+    superclass: str = ""
+    condition: str = ""
+    rhythm: str = ""
+    shape: bool = False
+    voltage: bool = False
+    note: str = ""
 
 
-def spans(
-    marks: Sequence[tuple[float, str]], table: dict[str, Allowed], end_s: float, before: str | None = None
-) -> list[Span]:
-    """Turn marks of change, in order of time, into spans up to the next mark.
+def _rows(codes: str, row: Row) -> dict[str, Row]:
+    return dict.fromkeys(codes.split(), row)
+
+
+_NO_DISEASE = "sinus rate or sinus arrhythmia alone is no disease"
+_HIDES = "what pacing hides (infarction, hypertrophy, ST-T) is unknown unless stated"
+TABLE: dict[str, Row] = {
+    "NORM": Row("NORM"),
+    **_rows("IMI ASMI AMI ALMI ILMI LMI IPLMI IPMI PMI", Row("MI", INFARCTION)),
+    **_rows("INJAS INJAL INJIN INJLA INJIL", Row("MI", INFARCTION, note="subendocardial injury: PTB-XL's class")),
+    **_rows("NDT NST_ DIG ISC_ ISCAL ISCIN ISCIL ISCAS ISCLA ISCAN ANEUR EL", Row("STTC", OTHER)),
+    "LNGQT": Row("STTC", OTHER, note="QT is measured; no head of its own"),
+    **_rows("LAFB LPFB IRBBB CRBBB ILBBB CLBBB IVCD WPW 1AVB 2AVB 3AVB", Row("CD", CONDUCTION)),
+    **_rows("LVH RVH SEHYP LAO/LAE RAO/RAE", Row("HYP", HYPERTROPHY)),
+    "VCLVH": Row("", HYPERTROPHY, voltage=True, note="only of records that kept their amplitude"),
+    "AFIB": Row("", ARRHYTHMIA, "atrial_fibrillation", note="no superclass"),
+    "AFLT": Row("", ARRHYTHMIA, "atrial_fibrillation", note="no superclass"),
+    **_rows("SVTAC PSVT", Row("", ARRHYTHMIA, "supraventricular_tachycardia")),
+    **_rows("SVARR PAC PVC PRC(S) BIGU TRIGU", Row("", ARRHYTHMIA, note="ectopic beats are an arrhythmia")),
+    "PACE": Row("", CONDUCTION, "paced", note=f"no superclass; {_HIDES}"),
+    **_rows("SR SBRAD STACH SARRH", Row(rhythm="sinus", note=_NO_DISEASE)),
+    **_rows("STD_ STE_ NT_ INVT LOWT TAB_", Row("", OTHER, shape=True)),
+    "QWAVE": Row("", INFARCTION, shape=True),
+    **_rows("LPR ABQRS", Row("", CONDUCTION, shape=True)),
+    "HVOLT": Row("", HYPERTROPHY, shape=True, voltage=True),
+    "LVOLT": Row(note="low voltage alone is no disease"),
+}
+"""Every statement of `scp_statements.csv`."""
+_PACING_HIDES = (INFARCTION, HYPERTROPHY, OTHER)
+_OF_SUPERCLASS = {"MI": INFARCTION, "STTC": OTHER, "CD": CONDUCTION, "HYP": HYPERTROPHY}
+
+
+class Truth(NamedTuple):
+    """What is known of a record: 1 so, 0 not so, `UNKNOWN`.
+
+    Attributes
+    ----------
+    superclass : ndarray of int8, shape (5,)
+        In the order of `SUPERCLASSES`.
+    normal : int
+        A normal ECG by its reader: NORM, and no condition besides.
+    condition : ndarray of int8, shape (5,)
+        In the order of `CONDITIONS`.
+    rhythm : ndarray of bool, shape (8,)
+        Which of `RHYTHMS` it may be: all where nothing is known.
+    """
+
+    superclass: NDArray[np.int8]
+    normal: int
+    condition: NDArray[np.int8]
+    rhythm: NDArray[np.bool_]
+
+
+def of_codes(codes: Mapping[str, float], *, amplitude: bool = True) -> Truth:
+    """Return what a record's statements say.
 
     Parameters
     ----------
-    marks : sequence of (time in s, note)
-        A note that the table lacks gives a span that says nothing.
-    before : str, optional
-        The note that holds before the first mark; None where nothing is known.
+    codes : mapping of str to float
+        Likelihood by statement, in per cent.
+    amplitude : bool
+        Whether the record kept its amplitude.
+
+    Raises
+    ------
+    ValueError
+        A statement is not in the table.
+
+    Examples
+    --------
+    >>> of_codes({"IMI": 35.0, "SR": 0.0}).condition.tolist()  # an infarction that may be
+    [0, 0, -1, 0, 0]
     """
-    changes = [(0.0, table.get(before) if before is not None else None)]
-    changes += [(at_s, table.get(note)) for at_s, note in marks]
-    ends = [at_s for at_s, _ in changes[1:]] + [end_s]
-    return [Span(first, end, allowed) for (first, allowed), end in zip(changes, ends, strict=True) if end > first]
+    unknown = sorted(set(codes) - set(TABLE))
+    if unknown:
+        raise ValueError(f"codes must be SCP statements of PTB-XL, got {unknown[0]!r}")
+    superclass = _superclasses(TABLE[code].superclass for code in codes)
+    condition = np.zeros(len(CONDITIONS), np.int8)
+    for code, likelihood in codes.items():
+        row = TABLE[code]
+        if not row.condition:
+            continue
+        at = CONDITIONS.index(row.condition)
+        doubted = row.shape or (row.voltage and not amplitude) or 0 < likelihood < LIKELY
+        condition[at] = max(condition[at], 1) if not doubted else condition[at] or UNKNOWN
+    if "PACE" in codes:
+        hidden = [CONDITIONS.index(name) for name in _PACING_HIDES]
+        condition[hidden] = np.where(condition[hidden] == 1, 1, UNKNOWN)
+    return Truth(superclass, _normal(superclass, condition), condition, _rhythm(codes))
 
 
-def window_label(rhythm: Sequence[Span], first_s: float, end_s: float) -> Allowed | None:
-    """Return the classes that a window may have, or None where it is to be left out.
-
-    A window of at least `LETHAL_S` of VT or VF is that, whatever else it holds. Less than that but some, a stretch
-    without annotation, and mixtures without a clear part are left out.
-    """
-    held: dict[Allowed | None, float] = {}
-    for span in rhythm:
-        overlap = min(span.end_s, end_s) - max(span.first_s, first_s)
-        if overlap > 0:
-            held[span.allowed] = held.get(span.allowed, 0.0) + overlap
-    vt, vf = held.get(VT, 0.0), held.get(VF, 0.0)
-    if vt + vf > 0:
-        return _lethal(vt, vf)
-    if None in held or not held:
-        return None
-    return _mixture({allowed: seconds for allowed, seconds in held.items() if allowed is not None})
+def of_superclasses(flags: Mapping[str, bool]) -> Truth:
+    """Return what is known of a record whose superclasses alone are: nothing of arrhythmia, which has none."""
+    superclass = _superclasses(name for name, so in flags.items() if so)
+    condition = np.full(len(CONDITIONS), UNKNOWN, np.int8)
+    for name, of in _OF_SUPERCLASS.items():
+        condition[CONDITIONS.index(of)] = bool(flags[name])
+    return Truth(superclass, _normal(superclass, condition), condition, may_be(()))
 
 
-def _lethal(vt_s: float, vf_s: float) -> Allowed | None:
-    if vt_s + vf_s < LETHAL_S:
-        return None
-    if vf_s < 1.0 or vt_s < 1.0:
-        return VT if vf_s < vt_s else VF
-    return VT | VF
+def may_be(names: Iterable[str]) -> NDArray[np.bool_]:
+    """Return which rhythms these names allow; without one, all."""
+    held = set(names)
+    return np.array([not held or name in held for name in RHYTHMS])
 
 
-def _mixture(held: dict[Allowed, float]) -> Allowed | None:
-    if len(held) == 1:
-        return next(iter(held))
-    if held.get(NOISE, 0.0) > 0:
-        return NOISE if held[NOISE] >= NOISE_S else None
-    if held.get(AF, 0.0) > 0:
-        return AF if held[AF] >= AF_S else None
-    if NOT_VF in held:
-        return None
-    return OTHER if held.get(OTHER, 0.0) >= OTHER_S else None
+def _superclasses(named: Iterable[str]) -> NDArray[np.int8]:
+    held = set(named)
+    found = np.array([name in held for name in SUPERCLASSES], np.int8)
+    return found if found.any() else np.full(len(SUPERCLASSES), UNKNOWN, np.int8)
 
 
-def sinus(symbols: Sequence[str], window_s: float) -> Allowed:
-    """Return what a window marked sinus rhythm is by its beats: ectopic ones make it `other`, as `cinc2017` has it."""
-    if ECTOPIC.intersection(symbols):
-        return OTHER
-    rate_bpm = 60.0 * len(symbols) / window_s
-    if UNSURE.intersection(symbols) or not NORMAL_BPM[0] <= rate_bpm <= NORMAL_BPM[1]:
-        return SINUS
-    return NORMAL
+def _normal(superclass: NDArray[np.int8], condition: NDArray[np.int8]) -> int:
+    """Return whether a record is normal; one that names neither NORM nor a disease says nothing."""
+    if (superclass[1:] == 1).any() or (condition == 1).any():
+        return 0
+    return 1 if superclass[0] == 1 else UNKNOWN
+
+
+def _rhythm(codes: Iterable[str]) -> NDArray[np.bool_]:
+    """Return the rhythm that the statements agree on; pacing goes before what is seen beneath it."""
+    named = {TABLE[code].rhythm for code in codes} - {""}
+    if "paced" in named:
+        return may_be(["paced"])
+    return may_be(named if len(named) == 1 else ())
+
+
+def markdown() -> str:
+    """Return the table for the documentation: statements that say the same share a line."""
+    lines = ["| SCP statements | superclass | stage two | rhythm | |", "| --- | --- | --- | --- | --- |"]
+    said: dict[Row, list[str]] = {}
+    for code, row in TABLE.items():
+        said.setdefault(row, []).append(code)
+    return "\n".join([*lines, *(_line(codes, row) for row, codes in said.items())])
+
+
+def _line(codes: Sequence[str], row: Row) -> str:
+    words = [row.note] if row.note else []
+    if row.shape:
+        words.append("a shape, no diagnosis: makes the condition unknown")
+    cells = (", ".join(f"`{code}`" for code in codes), row.superclass, row.condition, row.rhythm, "; ".join(words))
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    print(markdown())

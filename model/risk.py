@@ -44,9 +44,17 @@ THRESHOLDS: tuple[Threshold, ...] = (
     Threshold(LETHAL_CLASSES, 0.85, HIGH, "VT or VF"),
     Threshold(LETHAL_CLASSES, 0.5, ELEVATED, "VT or VF"),
     Threshold(("atrial_fibrillation",), 0.7, GUARDED, "atrial fibrillation"),
-    Threshold(("other",), 0.8, GUARDED, "a rhythm other than plain sinus"),
+    Threshold(("arrhythmia",), 0.8, GUARDED, "an arrhythmia"),
 )
 """What the network may ask for; of the thresholds of the same classes the first one that is met counts."""
+PART: tuple[tuple[str, str, str, str, str], ...] = (
+    ("VT, VF", "no", "risk to `high` at most", "no", "no"),
+    ("atrial fibrillation, arrhythmia", "no", "risk to `guarded`", "no", "no"),
+    ("sinus, SVT, asystole, paced", "no", "told in the evidence", "no", "no"),
+    ("noise", "no", "the signal counts as bad for the risk", "no", "no"),
+    ("normal, conduction disorder, infarction, hypertrophy, ST-T", "no", "told in the evidence", "no", "no"),
+)
+"""What an answer of the network may do: raise an alarm by itself, confirm one, down-rank a medium or a lethal one."""
 RATES_BPM: tuple[tuple[float, float, int], ...] = (
     (40.0, 140.0, HIGH),
     (45.0, 125.0, ELEVATED),
@@ -271,3 +279,10 @@ def _words(state: State, asked: list[Reason], bpm: float | None, net_running: bo
     if not net_running:
         words.append("model not running, rules alone")
     return tuple(words)
+
+
+def markdown() -> str:
+    """Return the network's part in alarms for the documentation."""
+    head = ("answer", "raises an alarm by itself", "lifts or confirms", "down-ranks a medium alarm", "... a lethal one")
+    rows = [head, ("---",) * len(head), *PART]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

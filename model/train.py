@@ -1,240 +1,239 @@
-"""Training of the rhythm network: five folds by patient for the figures and the calibration, then all for the weights.
+"""Training of the diagnosis network: batches, changes, the loss, and one network after another, fold by fold.
 
-Seeded and on one thread: on one processor the same command gives the same weights.
+Seeded: on one processor with as many threads the same command gives the same weights. An unknown label is masked out of
+the loss. The leads of a batch are drawn: all twelve, or few of them, so that one network serves any.
 """
 
 from __future__ import annotations
 
-import platform
-import subprocess
-from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from model import dataset, evaluate, weights
-from model.labels import CLASSES
-from model.net import SLOTS, WINDOW, RhythmNet, prepare
+from ecg.lead import STANDARD
+from model.dataset import Records
+from model.frontend import CHUNKS
+from model.labels import CONDITIONS, SUPERCLASSES
+from model.net import YEARS, Answer, Leads, Net
 
-FOLDS, EPOCHS, WINDOWS_AN_EPOCH, BATCH = 5, 12, 10_000, 128
-RATE, DECAY = 4e-3, 2e-2
-DROP_LEAD, FLIP, GAIN, HOLE = 0.3, 0.15, 0.35, 0.2
-"""Chance to drop one of two leads and to turn one over, spread of the gain (log), chance of a hole in the signal."""
+BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 24, 3e-3, 0.05
+"""Records, and windows of monitors beside them, of each step."""
+SEEN = 128
+"""Windows that are answered together."""
+SUBSETS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (STANDARD,),
+    (("II", "V1"), ("II", "V5"), ("I", "II", "III", "aVR", "aVL", "aVF", "V1")),
+    (("II",), ("I",)),
+)
+"""Sets of leads that training draws from, by groups; `DRAWN` says how often it takes each group, and else any leads."""
+DRAWN = (0.5, 0.12, 0.18, 0.2)
+UNCHANGED, HIDE_LEVEL, HIDE_PERSON, HOLE = 0.4, 0.3, 0.3, 0.1
+"""Chances that a record is taken as it is, that its amplitude or its person is hidden, that a chunk is missing."""
+WEIGHTS = {"normal": 0.5, "condition": 0.5, "superclass": 1.0, "rhythm": 1.0}
+"""Weight of each head in the loss."""
+DROP_LEAD, FLIP = 0.3, 0.15
+"""Chances that one of two leads of a window is dropped, and that a lead is turned over."""
+LEAD_SETS: dict[str, tuple[str, ...]] = {"12": STANDARD, "ii_v1": ("II", "V1"), "ii": ("II",), "i": ("I",)}
+"""Sets of leads that figures are given of."""
+OUTPUTS = ("normal", *CONDITIONS, *SUPERCLASSES)
+"""What a row of answers holds, before the rhythms."""
+ARRHYTHMIA = OUTPUTS.index("arrhythmia")
 
 Show = Callable[[str], None]
 
 
-class Calibration(NamedTuple):
-    """Probabilities are softmax(logits / temperature + bias), fitted on answers out of fold."""
+class Sets(NamedTuple):
+    """What is trained on, or some rows of it: twelve-lead records with changed copies of them, and monitors' windows.
 
-    temperature: float
-    bias: tuple[float, ...]
-
-    def apply(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return probabilities, shape (n, n_classes)."""
-        scaled = logits.astype(np.float64) / self.temperature + np.asarray(self.bias)
-        power = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return power / power.sum(axis=1, keepdims=True)
-
-
-def train(
-    data: Path,
-    out: Path,
-    seed: int = 1,
-    *,
-    cache: Path | None = None,
-    epochs: int = EPOCHS,
-    folds: int = FOLDS,
-    show: Show = print,
-) -> dict[str, float]:
-    """Train the network on the sets in a folder and write its weights.
-
-    Parameters
+    Attributes
     ----------
-    data : Path
-        Folder that holds `mitdb`, `vfdb`, `cudb` and `cinc2017`; a set that is absent is left out.
-    out : Path
-        File of weights to write (safetensors).
-    cache : Path, optional
-        Folder outside the project in which to keep the windows between runs.
-    show : callable
-        Takes a line of progress.
-
-    Returns
-    -------
-    dict
-        The figures out of fold, as `evaluate.figures` names them; they are in the file's metadata too.
+    copies : sequence of Records
+        The records as they are, then changed; none where there are only windows.
+    rows : ndarray of int64
+        Which of the records.
+    windows : Records or None
+    seen : ndarray of int64
+        Which of the windows.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    windows = dataset.cached(data, cache, _reporter(show))
-    show(f"{len(windows.slots)} windows of {len(np.unique(windows.patient))} patients")
-    logits, fold = cross_validate(windows, seed, epochs, folds, show)
-    counted = np.flatnonzero(~windows.extra)
-    found = _out_of_fold(logits, windows, fold, counted)
-    calibration = calibrate(logits[counted], windows.allowed[counted])
-    net = fit(windows, np.arange(len(windows.slots)), seed, epochs, lambda line: show(f"all: {line}"))
-    weights.save(
-        out,
-        net,
-        calibration.temperature,
-        calibration.bias,
-        _provenance(windows, seed, epochs, folds) | {"figures": found},
-    )
-    for name, value in found.items():
-        show(f"{name} {value:g}")
-    return found
+
+    copies: Sequence[Records]
+    rows: NDArray[np.int64]
+    windows: Records | None = None
+    seen: NDArray[np.int64] = np.zeros(0, np.int64)
 
 
-def cross_validate(
-    windows: dataset.Windows, seed: int, epochs: int, folds: int, show: Show
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the logits of each window by a network that never saw its patient, and the folds."""
-    fold = dataset.folds(windows, folds, seed)
-    logits = np.zeros((len(fold), len(CLASSES)), np.float32)
-    for k in range(folds):
-        net = fit(windows, np.flatnonzero(fold != k), seed + k, epochs, lambda line, k=k: show(f"fold {k}: {line}"))
-        held = np.flatnonzero(fold == k)
-        logits[held] = answer(net, windows, held)
-    return logits, fold
+class Truths(NamedTuple):
+    """Labels of a batch; -1 is unknown, and of the rhythm all that are allowed are true."""
 
-
-def _out_of_fold(
-    logits: NDArray[np.float32], windows: dataset.Windows, fold: NDArray[np.int64], counted: NDArray[np.int64]
-) -> dict[str, float]:
-    """Score each fold with the calibration of the others, so that none is fitted to what it is tested on."""
-    probabilities = np.zeros(logits.shape)
-    for k in np.unique(fold):
-        others = counted[fold[counted] != k]
-        probabilities[fold == k] = calibrate(logits[others], windows.allowed[others]).apply(logits[fold == k])
-    known = probabilities[counted], windows.allowed[counted], windows.patient[counted]
-    return evaluate.figures(*known) | evaluate.by_set(*known)
+    normal: Tensor
+    condition: Tensor
+    superclass: Tensor
+    rhythm: Tensor
 
 
 def fit(
-    windows: dataset.Windows, rows: NDArray[np.int64], seed: int, epochs: int, show: Show = lambda line: None
-) -> RhythmNet:
-    """Train one network on some of the windows."""
+    sets: Sets,
+    seed: int,
+    make: Callable[[], nn.Module] = Net,
+    epochs: int = EPOCHS,
+    show: Show = lambda line: None,
+) -> nn.Module:
+    """Train one network.
+
+    Parameters
+    ----------
+    sets : Sets
+    make : callable
+        Gives a network from `Leads` to `Answer`; one that takes windows of monitors too answers `together`.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = RhythmNet(len(CLASSES)).train()
-    steps = epochs * (WINDOWS_AN_EPOCH // BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
-    chance, total = _chances(windows.take(rows)), 0.0
-    for step in range(1, steps + 1):
-        batch = rows[rng.choice(len(rows), BATCH, p=chance)]
-        loss = _loss(net(*_inputs(_vary(windows.signal_mv(batch), rng))), torch.from_numpy(windows.allowed[batch]))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += float(loss.detach())
-        if step % (steps // epochs) == 0:
-            show(f"epoch {step * epochs // steps} of {epochs}, loss {total / (steps // epochs):.4f}")
-            total = 0.0
+    net = make().train()
+    per_epoch = max(1, len(sets.rows) // BATCH)
+    optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * per_epoch, pct_start=0.2)
+    chance = None if sets.windows is None else chances(sets.windows.rhythm[sets.seen], sets.windows.patient[sets.seen])
+    for epoch in range(1, epochs + 1):
+        order, total = rng.permutation(sets.rows), 0.0
+        for k in range(per_epoch):
+            batches = [drawn(sets.copies, order[k * BATCH : (k + 1) * BATCH], rng)]
+            if sets.windows is not None:
+                chosen = sets.seen[rng.choice(len(sets.seen), WINDOW_BATCH, p=chance)]
+                batches.append(varied(sets.windows, chosen, rng))
+            said = net.together([leads for leads, _ in batches]) if isinstance(net, Net) else [net(batches[0][0])]
+            loss = torch.stack([masked_loss(a, truth) for a, (_, truth) in zip(said, batches, strict=True)]).sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+        show(f"epoch {epoch} of {epochs}, loss {total / per_epoch:.4f}")
     return net.eval()
 
 
-def answer(net: RhythmNet, windows: dataset.Windows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the logits of windows, shape (n, n_classes)."""
-    out = np.zeros((len(rows), len(CLASSES)), np.float32)
-    with torch.inference_mode():
-        for first in range(0, len(rows), BATCH):
-            part = slice(first, first + BATCH)
-            out[part] = net(*_inputs(windows.signal_mv(rows[part]))).numpy()
-    return out
-
-
-def calibrate(logits: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Calibration:
-    """Fit a temperature and a bias by class, which takes back the balance of the training's sampling."""
-    x, mask = torch.from_numpy(logits).double(), torch.from_numpy(allowed)
-    log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = _loss(x * torch.exp(-log_t) + bias, mask) + 1e-4 * (bias**2).sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return Calibration(round(float(log_t.detach().exp()), 6), tuple(round(float(b), 6) for b in bias.detach()))
-
-
-def _loss(logits: Tensor, allowed: Tensor) -> Tensor:
-    """Return the mean of -log P(one of the allowed classes)."""
-    inside = torch.where(allowed, logits, torch.full_like(logits, -1e9))
-    return (torch.logsumexp(logits, 1) - torch.logsumexp(inside, 1)).mean()
-
-
-def _chances(windows: dataset.Windows) -> NDArray[np.float64]:
+def chances(rhythm: NDArray[np.bool_], patient: NDArray[np.str_]) -> NDArray[np.float64]:
     """Give each label, and in it each patient, a share that grows with the root of its windows."""
-    _, label = np.unique(windows.allowed, axis=0, return_inverse=True)
-    _, group, size = np.unique(np.char.add(windows.patient, label.astype(str)), return_inverse=True, return_counts=True)
+    _, label = np.unique(rhythm, axis=0, return_inverse=True)
+    _, group, size = np.unique(np.char.add(patient, label.astype(str)), return_inverse=True, return_counts=True)
     share = 1.0 / np.sqrt(size[group])
     for k in range(label.max() + 1):
         share[label == k] *= np.sqrt((label == k).sum()) / share[label == k].sum()
     return share / share.sum()
 
 
-def _vary(x_mv: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change windows as other patients, leads and cables would."""
-    n = len(x_mv)
-    x_mv *= np.exp(rng.normal(0, GAIN, (n, SLOTS, 1))).astype(np.float32)
-    x_mv[rng.random((n, SLOTS)) < FLIP] *= -1
-    both = ~np.isnan(x_mv[:, 0]).all(axis=1) & ~np.isnan(x_mv[:, 1]).all(axis=1)
-    x_mv[np.flatnonzero(both & (rng.random(n) < DROP_LEAD)), rng.integers(SLOTS)] = np.nan
-    for row in np.flatnonzero(rng.random(n) < HOLE):
-        first, length = rng.integers(WINDOW), rng.integers(WINDOW // 3)
-        x_mv[row, :, first : first + length] = np.nan
-    return x_mv
+def masked_loss(answer: Answer, truths: Truths) -> Tensor:
+    """Return the weighted sum of each head's mean loss over what is known of it."""
+    loss = answer.normal.new_zeros(())
+    for name in ("normal", "condition", "superclass"):
+        truth, logits = getattr(truths, name), getattr(answer, name)
+        known = truth >= 0
+        each = functional.binary_cross_entropy_with_logits(
+            logits, truth.clamp_min(0).to(logits.dtype), reduction="none"
+        )
+        loss = loss + WEIGHTS[name] * (each * known).sum() / known.sum().clamp_min(1)
+    return loss + WEIGHTS["rhythm"] * allowed_loss(answer.rhythm, truths.rhythm)
 
 
-def _inputs(x_mv: NDArray[np.float32]) -> tuple[Tensor, Tensor, Tensor]:
-    scaled, mask, log_scale = (torch.from_numpy(a) for a in prepare(x_mv.reshape(-1, WINDOW)))
-    shape = (len(x_mv), SLOTS)
-    return scaled.reshape(*shape, -1), mask.reshape(*shape, -1), log_scale.reshape(shape)
+def allowed_loss(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Return the mean of -log P(one of the allowed classes) over the rows of which something is known."""
+    inside = torch.where(allowed, logits, torch.full_like(logits, -1e9))
+    known = ~allowed.all(1)
+    each = torch.logsumexp(logits, 1) - torch.logsumexp(inside, 1)
+    return (each * known).sum() / known.sum().clamp_min(1)
 
 
-def _reporter(show: Show) -> dataset.Report:
-    def report(name: str, done: int, of: int) -> None:
-        if done % 500 == 0 or done == of:
-            show(f"{name}: {done} of {of} records read")
-
-    return report
-
-
-def _provenance(windows: dataset.Windows, seed: int, epochs: int, folds: int) -> dict[str, object]:
-    """Say how the weights were made: what a reader needs to make them again."""
-    patients = np.unique(windows.patient).tolist()
-    sets = sorted({name.split("/")[0] for name in patients})
-    records = {name: [p.split("/")[1] for p in patients if p.startswith(f"{name}/")] for name in sets}
-    libraries = {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
-    return {
-        "command": f"vigil train net --data DIR --out FILE --seed {seed}",
-        "commit": commit(),
-        "seed": seed,
-        "epochs": epochs,
-        "split": f"{folds} folds by patient for the figures and the calibration; the weights are trained on all",
-        "records": records,
-        "windows": {name: int(np.char.startswith(windows.patient, f"{name}/").sum()) for name in sets},
-        "preprocessing": "ecg.resample to 250 Hz, ecg.wavelet, windows of 10 s, model.net.prepare",
-        "labels": "model.labels",
-        "versions": libraries | {"python": platform.python_version()},
-    }
+def drawn(copies: Sequence[Records], rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Leads, Truths]:
+    """Return a batch of training: records changed or not, some of their leads, some of what is known hidden."""
+    names = _subset(rng)
+    plain = rng.random(len(rows)) < UNCHANGED
+    which = np.where(plain, 0, rng.integers(min(1, len(copies) - 1), len(copies), len(rows)))
+    parts = [copies[w].take(np.array([row])) for w, row in zip(which, rows, strict=True)]
+    amplitude = np.concatenate([part.amplitude for part in parts]) & (rng.random(len(rows)) >= HIDE_LEVEL)
+    leads = batch(parts, names, amplitude)
+    leads.person[torch.from_numpy(rng.random(len(rows)) < HIDE_PERSON)] = 0
+    _holes(leads, rng)
+    return leads, _truths(copies[0], rows)
 
 
-def commit() -> str:
-    """Return the commit that the running code is of, with `-dirty` where it was changed, or `unknown`."""
-    ask = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+def varied(windows: Records, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Leads, Truths]:
+    """Return a batch of monitors' windows, changed as other leads and cables would."""
+    leads = batch([windows.take(rows)], None, rng.random(len(rows)) >= HIDE_LEVEL)
+    sign = torch.from_numpy(np.where(rng.random(leads.lead.shape) < FLIP, -1, 1).astype(np.float32))
+    leads = leads._replace(wave=leads.wave * sign[..., None, None])
+    both = (leads.mask.sum(2) > 0).all(1).numpy() & (rng.random(len(rows)) < DROP_LEAD)
+    dropped = np.flatnonzero(both), rng.integers(leads.lead.shape[1], size=int(both.sum()))
+    leads.mask[dropped], leads.wave[dropped], leads.morlet[dropped] = 0, 0, 0
+    _holes(leads, rng)
+    return leads, _truths(windows, rows)
+
+
+def _holes(leads: Leads, rng: np.random.Generator) -> None:
+    """Let a chunk of some be missing."""
+    tokens = leads.mask.shape[2] // CHUNKS
+    for row in np.flatnonzero(rng.random(len(leads.wave)) < HOLE):
+        hole = int(rng.integers(CHUNKS))
+        leads.mask[row, :, hole * tokens : (hole + 1) * tokens] = 0
+        leads.wave[row, :, hole] = leads.morlet[row, :, hole] = 0
+
+
+def _truths(records: Records, rows: NDArray[np.int64]) -> Truths:
+    normal, condition, superclass = (
+        torch.from_numpy(part[rows]).long() for part in (records.normal, records.condition, records.superclass)
+    )
+    return Truths(normal, condition, superclass, torch.from_numpy(records.rhythm[rows]))
+
+
+def _subset(rng: np.random.Generator) -> tuple[str, ...]:
+    group = int(rng.choice(len(DRAWN), p=DRAWN))
+    if group < len(SUBSETS):
+        return SUBSETS[group][rng.integers(len(SUBSETS[group]))]
+    return tuple(rng.permutation(STANDARD)[: rng.integers(1, 7)])
+
+
+def batch(
+    parts: Sequence[Records], names: Sequence[str] | None = None, amplitude: NDArray[np.bool_] | None = None
+) -> Leads:
+    """Return records as the network takes them: with these of their leads in this order, or with all that they have."""
+    places = slice(None) if names is None else [STANDARD.index(name) for name in names]
+    held = (np.concatenate([np.asarray(part.leads[k][:, places]) for part in parts]) for k in range(4))
+    wave, morlet, level, mask = (torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in held)
+    lead = torch.from_numpy(np.concatenate([part.lead[:, places] for part in parts]).astype(np.int64))
+    known = np.concatenate([part.amplitude for part in parts]) if amplitude is None else amplitude
+    age = np.concatenate([part.age for part in parts])
+    sex = np.concatenate([part.sex for part in parts])
+    known = torch.from_numpy(known.astype(np.float32))
+    return Leads(wave, morlet, level, mask.flatten(2), lead, known, person(age, sex))
+
+
+def person(age: NDArray[np.float32], sex: NDArray[np.float32]) -> Tensor:
+    """Return age and sex as the network takes them, (n, 4)."""
+    told = np.stack([(age - YEARS) / YEARS, np.isfinite(age), 2 * sex - 1, np.isfinite(sex)], axis=1)
+    return torch.from_numpy(np.nan_to_num(told).astype(np.float32))
+
+
+def answers(
+    net: nn.Module, records: Records, rows: NDArray[np.int64], names: Sequence[str] | None = None
+) -> NDArray[np.float32]:
+    """Return logits of records from these leads, or from all that they have: shape (n, 19), the rhythms last."""
+    out = []
+    with torch.inference_mode():
+        for first in range(0, len(rows), SEEN):
+            said: Answer = net(batch([records.take(rows[first : first + SEEN])], names))
+            out.append(torch.cat([said.normal[:, None], *said[1:]], 1).numpy())
+    return np.concatenate(out)
+
+
+def all_sets(net: nn.Module, records: Records, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    """Return `answers` for each of `LEAD_SETS`."""
+    return {of: answers(net, records, rows, names) for of, names in LEAD_SETS.items()}
+
+
+def truths(records: Records) -> NDArray[np.int8]:
+    """Return what is known of records, shape (n, 11), in the order of `OUTPUTS`; -1 is unknown."""
+    return np.concatenate([records.normal[:, None], records.condition, records.superclass], axis=1)

@@ -1,166 +1,302 @@
-"""Weights files, and the classifier that answers from them: the same bits whatever the batch.
+"""Weights of the network in a file, and the answers that come of them: the same bits whatever the batch.
 
-A file is safetensors; its metadata says how it was made. Its name in the log is the sha256 of its bytes.
+Safetensors whose metadata says how they were made (`ecg.weights_file`), with the calibration of each set of leads. Its
+name in the log is the sha256 of its bytes. A window is answered in two steps, so that overlapping windows share the
+first: `encode` runs the stem over chunks of two seconds of each lead alone, `answer` lets the five chunks of a window
+and its leads meet. Each runs in batches of one fixed shape, padded with empty ones, on one thread.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
-from functools import partial
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors.torch
+import safetensors
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.labels import CLASSES
-from model.net import RATE_HZ, SLOTS, WINDOW, Block, RhythmNet, prepare
+from ecg import weights_file
+from ecg.lead import STANDARD
+from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold
+from model.frontend import CHUNK_TOKENS, CHUNKS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
+from model.labels import CONDITIONS, RHYTHMS
+from model.monitors import counted
+from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Answer, Leads, Net, Tokens, folded, place
+from model.score import OUTPUTS, Softmax, calibrate, calibrated
+from model.train import LEAD_SETS, Sets, Show, fit, person, truths
 
-FORMAT = "vigil-rhythm-1"
-BATCH = 16
-"""Windows that are run together; fewer are padded with empty ones to this number."""
+FORMAT = "vigil-net-1"
 DECIMALS = 4
 """Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
-PREFERRED: tuple[str, ...] = ("II", "MLII", "V1", "MCL1", "V5", "MCL5", "I", "V2", "III")
-"""Leads of a bed with more than two, best first."""
-_WITH_TWO_DIMENSIONS, _WITH_THREE_DIMENSIONS = 2, 3
+CHUNK_BATCH = 32
+"""Chunks that the stem takes together."""
+SLOTS: dict[int, int] = {1: 16, 2: 16, 4: 8, 8: 4, 12: 4}
+"""Windows that are answered together, by leads; a bed's are answered among those of as many, or the next number."""
+FEW = 6
+"""With this many leads and more an answer is calibrated as one of twelve leads is; with fewer as one of two, or one."""
+ANSWERS: tuple[str, ...] = ("normal", *CONDITIONS, *RHYTHMS)
+"""What the pipeline is told."""
 
 
-class Classifier:
+class Encoded(NamedTuple):
+    """A chunk of some leads behind the stem, float32: (l, 10, 64), (l, 4, 50), (l,) and (l, 10)."""
+
+    tokens: NDArray[np.float32]
+    pulse: NDArray[np.float32]
+    level: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+
+class Network:
     """A trained network, ready to answer; made by `load` or `load_bytes`.
 
     Attributes
     ----------
     sha256 : str
         Hash of the file's bytes.
-    metadata : dict
-        What the file says of itself: command, commit, seed, split, records, preprocessing, figures, versions.
-    classes : tuple of str
-        Names in the order of the probabilities.
+    made : dict
+        How it was made: command, commit, seed, split, records, versions, calibration.
     parameters : int
         Number of trained parameters.
     """
 
-    def __init__(self, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any], sha256: str) -> None:
-        self.sha256, self.metadata = sha256, dict(metadata)
-        self.classes: tuple[str, ...] = tuple(self.metadata["classes"])
-        self._temperature = np.float32(self.metadata["temperature"])
-        self._bias = np.asarray(self.metadata["bias"], np.float32)
-        net = RhythmNet(len(self.classes))
-        net.load_state_dict(dict(tensors))
+    def __init__(self, tensors: Mapping[str, NDArray[Any]], made: Mapping[str, Any], sha256: str) -> None:
+        self.sha256, self.made = sha256, dict(made)
+        self._platt = {of: np.array(fitted) for of, fitted in self.made["calibration"].items()}
+        temperature, bias = self.made["rhythm_calibration"]
+        self._softmax = Softmax(float(temperature), tuple(bias))
+        net = Net()
+        net.load_state_dict({name: torch.from_numpy(np.array(held)) for name, held in tensors.items()})
         self.parameters = sum(p.numel() for p in net.parameters())
-        self._net = _folded(net.eval())
+        self.net = folded(net.eval())
 
-    def predict(self, signal_mv: NDArray[np.floating], rate_hz: float, leads: Sequence[str]) -> NDArray[np.float32]:
-        """Answer for windows of any number of leads; of more than two, `choose_leads` takes two.
+    def encode(self, cut_mv: NDArray[np.float32]) -> Encoded:
+        """Run the stem over chunks of leads, each alone.
 
         Parameters
         ----------
-        signal_mv : ndarray, shape (n_leads, n_samples) or (n_windows, n_leads, n_samples)
-            Clean signal of at most 10 s, NaN where a sample is missing; a shorter one counts as missing at its start.
-        rate_hz : float
-            Its rate; other than 250 Hz it is resampled first.
-        leads : sequence of str
-            Name of each lead.
+        cut_mv : ndarray of float32, shape (n, 700)
+            As `frontend.chunks` takes them.
+        """
+        return self.encoded(chunks(cut_mv))
+
+    def encoded(self, parts: Chunks) -> Encoded:
+        """Run the stem over chunks that `frontend.chunks` gave, n of them."""
+        n = len(parts.wave)
+        tokens, pulse = np.empty((n, CHUNK_TOKENS, WIDTH), np.float32), np.empty((n, PULSES, STEPS), np.float32)
+        with _one_thread():
+            for first in range(0, n, CHUNK_BATCH):
+                some = slice(first, first + CHUNK_BATCH)
+                wave, morlet = (torch.from_numpy(_padded(part[some], CHUNK_BATCH)) for part in parts[:2])
+                for into, found in zip((tokens, pulse), self.net.stem(wave, morlet), strict=True):
+                    into[some] = found.numpy()[: n - first]
+        return Encoded(tokens, pulse, parts.level.astype(np.float32), parts.mask.astype(np.float32))
+
+    def answer(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """Answer for windows of five encoded chunks.
+
+        Parameters
+        ----------
+        windows : sequence of sequences of Encoded
+            Five of each window, in order, of the same leads.
+        leads : sequence of sequences of str
+            Names of each window's leads, in any order and spelling; of more than twelve those that are known go first.
 
         Returns
         -------
-        ndarray of float32, shape (n_windows, n_classes)
-            Calibrated probabilities, in the order of `classes`.
+        ndarray of float32, shape (n, 19)
+            Logits: of `score.OUTPUTS`, then of the rhythms.
+        """
+
+        def heads(x: Tokens, batch: Leads) -> torch.Tensor:
+            said: Answer = self.net.answer(x, batch)
+            return torch.cat([said.normal[:, None], *said[1:]], 1)
+
+        return self._in_batches(heads, len(OUTPUTS) + len(RHYTHMS), windows, leads)
+
+    def features(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """Return what the heads answer from, (n, 128); parameters as of `answer`."""
+        return self._in_batches(self.net.features, FEATURES, windows, leads)
+
+    def _in_batches(
+        self,
+        run: Callable[[Tokens, Leads], torch.Tensor],
+        width: int,
+        windows: Sequence[Sequence[Encoded]],
+        leads: Sequence[Sequence[str]],
+    ) -> NDArray[np.float32]:
+        chosen = [_order(names) for names in leads]
+        slots = np.array([next(n for n in SLOTS if n >= len(rows)) for rows, _ in chosen], np.int64)
+        out = np.empty((len(windows), width), np.float32)
+        with _one_thread():
+            for n in np.unique(slots):
+                mine = np.flatnonzero(slots == n)
+                for first in range(0, len(mine), SLOTS[int(n)]):
+                    some = mine[first : first + SLOTS[int(n)]]
+                    batch = _batch([windows[k] for k in some], [chosen[k] for k in some], int(n))
+                    out[some] = run(*batch).numpy()[: len(some)]
+        return out
+
+    def probabilities(self, logits: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float64]:
+        """Return calibrated probabilities of what windows of some leads were answered, in the order of the logits."""
+        told = calibrated(logits[:, : len(OUTPUTS)], self._platt[_nearest(leads)])
+        return np.concatenate([told, self._softmax.apply(logits[:, len(OUTPUTS) :])], axis=1)
+
+    def classify(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+        """Answer for windows of many beds, by name of `ANSWERS`; parameters as of `answer`."""
+        names = (*OUTPUTS, *RHYTHMS)
+        kept = [names.index(f"condition_{name}" if name in CONDITIONS else name) for name in ANSWERS]
+        rows = (
+            np.round(self.probabilities(row[None], each)[0, kept], DECIMALS)
+            for row, each in zip(self.answer(windows, leads), leads, strict=True)
+        )
+        return [{name: float(p) for name, p in zip(ANSWERS, row, strict=True)} for row in rows]
+
+    def logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
+        """Answer from scratch for windows of clean signal, (n, leads, 2700) at 250 Hz, NaN where missing: (n, 19)."""
+        return self.answer(windows_of(self.encode(_cuts(span_mv)), span_mv.shape[1]), [leads] * len(span_mv))
+
+    def rhythm_logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
+        """Return the logits of the rhythms alone, (n, 8); parameters as of `logits`."""
+        return self.logits(span_mv, leads)[:, len(OUTPUTS) :]
+
+    def features_of(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
+        """Return what the heads answer from, (n, 128); parameters as of `logits`."""
+        return self.features(windows_of(self.encode(_cuts(span_mv)), span_mv.shape[1]), [leads] * len(span_mv))
+
+    def predict(self, signal_mv: NDArray[np.floating], rate_hz: float, leads: Sequence[str]) -> dict[str, float]:
+        """Answer for the last 10.8 s of a recording, by name of the output.
+
+        Parameters
+        ----------
+        signal_mv : ndarray, shape (leads, samples)
+            In mV as it was recorded, NaN where missing, of 3 s and more.
+        rate_hz : float
+        leads : sequence of str
+            Name of each, in any order and spelling; one that the network does not know is any other lead.
 
         Raises
         ------
         ValueError
-            The signal has another number of leads than names, or is longer than 10 s.
+            The signal has another number of leads than names, or none.
         """
-        if rate_hz <= 0:
-            raise ValueError(f"rate_hz must be positive, got {rate_hz}")
         x = np.asarray(signal_mv, np.float32)
-        x = x[None] if x.ndim == _WITH_TWO_DIMENSIONS else x
-        if x.ndim != _WITH_THREE_DIMENSIONS or x.shape[1] != len(leads):
-            raise ValueError(f"signal_mv must have {len(leads)} leads (windows, leads, samples), got {x.shape}")
-        return self.predict_windows(placed(x[:, list(choose_leads(leads))], rate_hz))
+        if x.ndim != 2 or not len(leads) or len(x) != len(leads):
+            raise ValueError(f"signal_mv must be (leads, samples) with {len(leads)} leads, at least 1, got {x.shape}")
+        said = self.probabilities(self.logits(last_span(clean(x, rate_hz))[None], leads), leads)[0]
+        return {name: round(float(p), DECIMALS) for name, p in zip((*OUTPUTS, *RHYTHMS), said, strict=True)}
 
-    def predict_windows(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Answer for windows of two slots at 250 Hz, as the pipeline has them.
 
-        Parameters
-        ----------
-        x_mv : ndarray of float32, shape (n, 2, 2500)
-            NaN where a sample or a whole lead is missing.
+def windows_of(found: Encoded, leads: int) -> list[list[Encoded]]:
+    """Cut what was encoded in the order (window, chunk, lead) into windows of five chunks."""
+    shaped = Encoded(*(x.reshape(-1, CHUNKS, leads, *x.shape[1:]) for x in found))
+    return [[Encoded(*(x[row, k] for x in shaped)) for k in range(CHUNKS)] for row in range(len(shaped.tokens))]
 
-        Returns
-        -------
-        ndarray of float32, shape (n, n_classes)
-        """
-        return self._in_batches(x_mv, lambda part: self._calibrated(self._run(self._net, part)))
 
-    def logits(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Answer for windows as `predict_windows` does, before calibration: shape (n, n_classes)."""
-        return self._in_batches(x_mv, partial(self._run, self._net))
+def _cuts(span_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cut(span_mv).swapaxes(1, 2).reshape(-1, REACH)  # (window, chunk, lead) in a row
 
-    def features(self, x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the last layer answers from, for windows as of `predict_windows`: shape (n, 64)."""
-        return self._in_batches(x_mv, partial(self._run, self._net.features))
 
-    def classify(self, windows: Sequence[tuple[NDArray[np.float32], Sequence[str]]]) -> list[dict[str, float]]:
-        """Answer for windows of many beds, each (n_leads, 2500) at 250 Hz with its lead names, by name of the class."""
-        x_mv = np.full((len(windows), SLOTS, WINDOW), np.nan, np.float32)
-        for into, (signal_mv, leads) in zip(x_mv, windows, strict=True):
-            chosen = choose_leads(leads)
-            into[: len(chosen)] = signal_mv[list(chosen)]
-        rows = self.predict_windows(x_mv)
-        return [{name: round(float(p), DECIMALS) for name, p in zip(self.classes, row, strict=True)} for row in rows]
-
-    def _in_batches(
-        self, x_mv: NDArray[np.float32], run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        if x_mv.ndim != _WITH_THREE_DIMENSIONS or x_mv.shape[1:] != (SLOTS, WINDOW):
-            raise ValueError(f"x_mv must be (n, {SLOTS}, {WINDOW}), got {x_mv.shape}")
-        out = []
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for first in range(0, max(len(x_mv), 1), BATCH):
-                part = x_mv[first : first + BATCH]
-                out.append(run(part)[: len(part)])
-        finally:
-            torch.set_num_threads(threads)
-        return np.concatenate(out)
-
-    def _run(self, module: Callable[..., torch.Tensor], x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run up to `BATCH` windows through a network or a part of it; what it gives has `BATCH` rows."""
-        padded = np.full((BATCH, SLOTS, WINDOW), np.nan, np.float32)
-        padded[: len(x_mv)] = x_mv
-        scaled, mask, log_scale = (torch.from_numpy(a) for a in prepare(padded.reshape(-1, WINDOW)))
-        shape = (BATCH, SLOTS)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread, without a thought for gradients: sums come in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         with torch.inference_mode():
-            return module(scaled.reshape(*shape, -1), mask.reshape(*shape, -1), log_scale.reshape(shape)).numpy()
-
-    def _calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        scaled = logits / self._temperature + self._bias
-        power = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.round(power / power.sum(axis=1, keepdims=True), DECIMALS)
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def choose_leads(names: Sequence[str]) -> tuple[int, ...]:
-    """Return the two leads of a bed that the network sees: by `PREFERRED`, else the first ones."""
-    upper = [name.upper().removeprefix("MDC_ECG_LEAD_") for name in names]
-    known = sorted((PREFERRED.index(name), row) for row, name in enumerate(upper) if name in PREFERRED)
-    order = [row for _, row in known] + [row for row, name in enumerate(upper) if name not in PREFERRED]
-    return tuple(sorted(order[:SLOTS]))
+def _padded(part: NDArray[np.floating], n: int) -> NDArray[np.float32]:
+    out = np.zeros((n, *part.shape[1:]), np.float32)
+    out[: len(part)] = part
+    return out
 
 
-def load(path: Path | str) -> Classifier:
+def _order(leads: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the rows of the leads that are taken, known ones first and in the usual order, and their places."""
+    places = [place(name) for name in leads]
+    rows = sorted(range(len(leads)), key=lambda row: places[row])[: len(STANDARD)]
+    return rows, [places[row] for row in rows]
+
+
+def _batch(
+    windows: Sequence[Sequence[Encoded]], chosen: Sequence[tuple[list[int], list[int]]], slots: int
+) -> tuple[Tokens, Leads]:
+    """Return windows as the network takes them behind its stem, padded to the one shape of so many leads."""
+    n, per = SLOTS[slots], CHUNK_TOKENS
+    x = np.zeros((n, slots, CHUNKS * per, WIDTH), np.float32)
+    pulse = np.zeros((n, slots, CHUNKS, PULSES, STEPS), np.float32)
+    level, mask = np.zeros((n, slots, CHUNKS), np.float32), np.zeros((n, slots, CHUNKS * per), np.float32)
+    lead = np.full((n, slots), ANY_LEAD, np.int64)
+    for into, (window, (rows, places)) in enumerate(zip(windows, chosen, strict=True)):
+        lead[into, : len(rows)] = places
+        for k, chunk in enumerate(window):
+            mine = slice(k * per, (k + 1) * per)
+            x[into, : len(rows), mine] = chunk.tokens[rows]
+            pulse[into, : len(rows), k] = chunk.pulse[rows]
+            level[into, : len(rows), k] = chunk.level[rows]
+            mask[into, : len(rows), mine] = chunk.mask[rows]
+    none = torch.empty(0)
+    told = person(np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32))
+    level, mask, lead = torch.from_numpy(level), torch.from_numpy(mask), torch.from_numpy(lead)
+    tokens = Tokens(torch.from_numpy(x), torch.from_numpy(pulse))
+    return tokens, Leads(none, none, level, mask, lead, torch.ones(n), told)
+
+
+def _nearest(leads: Sequence[str]) -> str:
+    """Return the set of leads whose calibration an answer takes."""
+    if len(leads) == 1:
+        return "i" if STANDARD[0] == leads[0] else "ii"
+    return "12" if len(leads) >= FEW else "ii_v1"
+
+
+def make(
+    asked: Asked, held: Material, command: str, figures: Callable[[dict[str, Answers]], dict[str, Any]], show: Show
+) -> bytes:
+    """Train on all records, calibrate on answers out of fold, and return a file of weights that tells `figures`."""
+    answers = out_of_fold(asked, held, [NET], show)
+    logits = answers[NET]
+    truth = truths(held.copies[0])
+    every, seen = np.arange(len(held.record_fold)), np.arange(len(held.window_fold))
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    sets = Sets(held.copies, every, held.windows, seen)
+    net = fit(sets, asked.seed, epochs=asked.epochs, show=lambda line: show(f"all: {line}"))
+    rhythm = Softmax(1.0, (0.0,) * len(RHYTHMS))
+    if held.windows is not None:
+        used = counted(held.windows)
+        rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
+    windows = [] if held.windows is None else np.unique(held.windows.patient).tolist()
+    made = {
+        "format": FORMAT,
+        "command": command,
+        "commit": weights_file.commit(),
+        "seed": asked.seed,
+        "epochs": asked.epochs,
+        "split": f"{asked.folds} folds by patient for the figures and the calibration; the weights are trained on all",
+        "records": held.copies[0].name.tolist(),
+        "monitors": windows,
+        "calibration": {of: calibrate(logits[of][:, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
+        "rhythm_calibration": list(rhythm),
+        "figures": figures(answers),
+        "versions": {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
+        | {"python": platform.python_version()},
+    }
+    return weights_file.pack({name: held.numpy() for name, held in net.state_dict().items()}, made)
+
+
+def load(path: Path | str) -> Network:
     """Load a file of weights.
 
     Raises
@@ -168,72 +304,22 @@ def load(path: Path | str) -> Classifier:
     FileNotFoundError
         There is no such file.
     ValueError
-        The file is not one of this network's.
+        It is not one of this network's.
     """
     return load_bytes(Path(path).read_bytes())
 
 
-def load_bytes(data: bytes) -> Classifier:
+def load_bytes(kept: bytes) -> Network:
     """Load weights from the bytes of a file; raises ValueError where they are not this network's."""
+    made = weights_file.made(kept)
+    if made.get("format") != FORMAT:
+        raise ValueError(f"weights must be a {FORMAT} file, got {made.get('format')!r}")
     try:
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])["__metadata__"]
-        tensors = safetensors.torch.load(data)
-        if header["format"] != FORMAT:
-            raise ValueError(f"format must be {FORMAT}, got {header['format']!r}")
-        metadata = {name: json.loads(value) for name, value in header.items() if name != "format"}
-        return Classifier(tensors, metadata, hashlib.sha256(data).hexdigest())
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        raise ValueError(f"weights must be a {FORMAT} safetensors file: {error}") from error
+        return Network(safetensors.numpy.load(kept), made, hashlib.sha256(kept).hexdigest())
+    except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"weights must be a {FORMAT} file: {error}") from error
 
 
 def shipped() -> Path:
-    """Return the path of the weights that come with Vigil."""
-    return Path(str(files("model"))) / "weights" / "rhythm.safetensors"
-
-
-def save(
-    path: Path, net: RhythmNet, temperature: float, bias: Sequence[float], provenance: Mapping[str, object]
-) -> None:
-    """Write weights with their calibration and all that says how they were made."""
-    metadata = {"classes": CLASSES, "temperature": temperature, "bias": list(bias)} | dict(provenance)
-    header = {"format": FORMAT} | {name: json.dumps(value, sort_keys=True) for name, value in sorted(metadata.items())}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-    path.write_bytes(_in_order(safetensors.torch.save(tensors, header)))
-
-
-def _in_order(data: bytes) -> bytes:
-    """Return a safetensors file with its header in order, so that the same weights are the same bytes."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
-
-
-def placed(x: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
-    """Bring chosen leads to 250 Hz and into two slots of 2500 samples that end where the signal ends."""
-    if rate_hz != RATE_HZ:
-        x = _resampled(x, rate_hz)
-    if x.shape[2] > WINDOW:
-        raise ValueError(f"signal_mv must be at most {WINDOW / RATE_HZ:g} s, got {x.shape[2] / RATE_HZ:g} s")
-    out = np.full((x.shape[0], SLOTS, WINDOW), np.nan, np.float32)
-    out[:, : x.shape[1], WINDOW - x.shape[2] :] = x
-    return out
-
-
-def _resampled(x: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
-    ratio = Fraction(RATE_HZ) / Fraction(rate_hz).limit_denominator(1000)
-    missing = np.isnan(x)
-    y = resample_poly(np.where(missing, np.float32(0), x), ratio.numerator, ratio.denominator, axis=2)
-    nearest = np.minimum((np.arange(y.shape[2]) / float(ratio) + 0.5).astype(np.int64), x.shape[2] - 1)
-    return np.where(missing[..., nearest], np.float32(np.nan), y.astype(np.float32))
-
-
-def _folded(net: RhythmNet) -> RhythmNet:
-    """Fold each normalisation into its convolution: the same answer with less work."""
-    for block in net.modules():
-        if isinstance(block, Block) and isinstance(block.norm, nn.BatchNorm1d):
-            block.conv = fuse_conv_bn_eval(block.conv, block.norm)
-            block.norm = nn.Identity()
-    return net
+    """Return where the weights that come with Vigil lie."""
+    return Path(str(files("model"))) / "weights" / "net.safetensors"

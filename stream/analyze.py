@@ -25,7 +25,8 @@ from ecg.lead import of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
 from stream.batch import Out, Record
-from stream.pipeline import Pipeline, Predict
+from stream.look import Net
+from stream.pipeline import Pipeline
 
 EPOCH_NS = 946_684_800_000_000_000
 """Device time of a recording's first sample where nobody says otherwise: 2000-01-01, since most have no date."""
@@ -126,7 +127,7 @@ class _Watch:
 
 def analyze(
     recording: Recording,
-    nets: Mapping[str, Predict],
+    nets: Mapping[str, Net],
     *,
     device: str | None = None,
     t0_ns: int = EPOCH_NS,
@@ -139,7 +140,7 @@ def analyze(
     ----------
     recording : ecg.record.Record
         At 100 to 1000 Hz, with at least one ECG lead.
-    nets : mapping of str to Predict
+    nets : mapping of str to Net
         None or one network by the sha256 of its weights; without one the rules stand alone.
     device, t0_ns : str, int
         Under which name (the record's, made a legal one) and from which time on the device would have sent it; alert

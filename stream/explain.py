@@ -15,11 +15,13 @@ from ecg.frontend import Analysis
 from ecg.lead import PULSE_KINDS, of_record
 from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
+from ecg.window import SPAN
 from model.explain.prototypes import Near, Prototypes
-from model.explain.saliency import CELL, saliency
+from model.explain.saliency import CELL, choose_leads, saliency
 from model.explain.sentence import SECONDS, Measured, sentence
-from model.net import WINDOW
-from model.weights import Classifier, choose_leads, placed
+from model.frontend import last_span
+from model.labels import RHYTHMS
+from model.weights import Network
 from stream.analyze import EPOCH_NS, fed, pseudonym
 from stream.pipeline import Pipeline
 
@@ -29,7 +31,7 @@ SHOWN = 3
 
 
 class Place(NamedTuple):
-    """Half a second of a lead, from `first_s` of the record on, and by how much the answer falls without it."""
+    """0.4 s of a lead, from `first_s` of the record on, and by how much the answer falls without it."""
 
     lead: str
     first_s: float
@@ -48,12 +50,12 @@ class Explained(NamedTuple):
         From the record's start.
     sentence : str
     answer : str
-        The class whose answer is explained: the alarm's own where the network has it, else its likeliest.
+        The rhythm whose answer is explained: the alarm's own where the network has it, else its likeliest.
     probability : float
     places : tuple of Place
         What the answer rests on most, first.
     saliency : dict of str to list of float
-        By lead: the fall of the log odds without each half second of the window, its ten seconds up to the decision.
+        By lead: the fall of the log odds without each 0.4 s of the window, the 10.8 s up to the decision.
     like : tuple of Near
         Nearest prototypes; empty without any.
     """
@@ -85,14 +87,14 @@ class _Seen:
         self.pulses.append(analysis.pulses)
 
 
-def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes | None = None) -> list[Explained]:
+def explain(recording: Recording, network: Network, prototypes: Prototypes | None = None) -> list[Explained]:
     """Run a record through the pipeline, and explain the alarms of its patient.
 
     Parameters
     ----------
     recording : ecg.record.Record
         At 100 to 1000 Hz, with at least one ECG lead.
-    classifier : Classifier
+    network : Network
     prototypes : Prototypes, optional
         Of the same weights.
 
@@ -102,8 +104,8 @@ def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes
         As of `stream.analyze.analyze`.
     """
     seen = _Seen()
-    pipeline = Pipeline({classifier.sha256: classifier.classify}, seen)
-    setup = Setup("explain", "one recording", EPOCH_NS, Settings(), {"net": classifier.sha256}, unsigned=True)
+    pipeline = Pipeline({network.sha256: network}, seen)
+    setup = Setup("explain", "one recording", EPOCH_NS, Settings(), {"net": network.sha256}, unsigned=True)
     alerts: list[Alert] = []
     for _, out in fed(recording, pipeline, pseudonym(recording.name), setup):
         alerts += [decode_alert(value) for _, value in out.alerts]
@@ -116,7 +118,7 @@ def explain(recording: Recording, classifier: Classifier, prototypes: Prototypes
         if alert.phase == "start" and alert.condition != "risk_level" and not CONDITIONS[alert.condition].technical:
             end = min(round((alert.decided_ns - seen.origin_ns) / _NS), clean.shape[1])
             measured = _measured(beats, pulses if has_pulse else None, leads, end)
-            found.append(_explained(alert, measured, clean, leads, end, classifier, prototypes))
+            found.append(_explained(alert, measured, clean, leads, end, network, prototypes))
     return found
 
 
@@ -140,24 +142,24 @@ def _explained(
     clean: NDArray[np.float32],
     leads: tuple[str, ...],
     end: int,
-    classifier: Classifier,
+    network: Network,
     prototypes: Prototypes | None,
 ) -> Explained:
     chosen = choose_leads(leads)
-    window = placed(clean[None, list(chosen), max(0, end - WINDOW) : end], ANALYSIS_HZ)[0]
-    own = classifier.classes.index(alert.condition) if alert.condition in classifier.classes else None
-    why = saliency(classifier.logits, window, own)
-    names, first_s = [leads[row] for row in chosen], (end - WINDOW) / ANALYSIS_HZ
+    window, names = last_span(clean[list(chosen), :end]), [leads[row] for row in chosen]
+    own = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else None
+    why = saliency(lambda x_mv: network.rhythm_logits(x_mv, names), window, own)
+    said = network.probabilities(network.logits(window[None], names), names)[0, -len(RHYTHMS) :]
     return Explained(
         id=alert.id,
         condition=alert.condition,
         decided_s=round(end / ANALYSIS_HZ, 2),
         sentence=sentence(alert, measured),
-        answer=classifier.classes[why.of],
-        probability=round(float(classifier.predict_windows(window[None])[0, why.of]), 4),
-        places=_places(why.weight, names, first_s),
-        saliency={name: [round(float(w), 3) for w in row] for name, row in zip(names, why.weight, strict=False)},
-        like=tuple(prototypes.nearest(classifier.features(window[None])[0], SHOWN)) if prototypes else (),
+        answer=RHYTHMS[why.of],
+        probability=float(said[why.of]),
+        places=_places(why.weight, names, (end - SPAN) / ANALYSIS_HZ),
+        saliency={name: [round(float(w), 3) for w in row] for name, row in zip(names, why.weight, strict=True)},
+        like=tuple(prototypes.nearest(network.features_of(window[None], names)[0], SHOWN)) if prototypes else (),
     )
 
 

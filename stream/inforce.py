@@ -18,9 +18,10 @@ from aiokafka import TopicPartition
 from stream import topics
 from stream.batch import Record
 from stream.kafka import Kafka, read_to_end, reading
+from stream.look import Net
 from stream.nets import UnknownWeightsError, load_net
 from stream.newest import newest_rows
-from stream.pipeline import Pipeline, Predict
+from stream.pipeline import Pipeline
 from stream.snapshot import PARTITION_KEY, SchemaError
 
 AHEAD = 20_000
@@ -47,12 +48,12 @@ class Nets:
 
     Attributes
     ----------
-    loaded : dict of str to Predict
+    loaded : dict of str to Net
     """
 
     def __init__(self, kafka: Kafka, thread: Executor | None = None) -> None:
         self._kafka, self.thread = kafka, thread
-        self.loaded: dict[str, Predict] = {}
+        self.loaded: dict[str, Net] = {}
 
     async def load(self, wanted: set[str], *, must: bool) -> None:
         """Load networks from the log; with `must` all of them are in force, and have to be there.

@@ -1,17 +1,17 @@
-"""Networks as the pipeline takes them: by the sha256 of their weights, from windows with lead names to probabilities.
+"""Networks as the pipeline takes them: by the sha256 of their weights, which answer for windows.
 
 Importing torch takes seconds, so it happens here, when a network is loaded, and nowhere else in this package.
 """
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
-from stream.pipeline import Predict
+from ecg import weights_file
+from stream.look import Net
 
-SHIPPED = "rhythm.safetensors"
+SHIPPED = "net.safetensors"
 OURS = "vigil-"
 """Begins the format that a file of Vigil's own weights names."""
 
@@ -33,7 +33,7 @@ def read_weights(which: str) -> bytes:
     return Path(which).read_bytes()
 
 
-def load_net(data: bytes) -> tuple[str, Predict]:
+def load_net(data: bytes) -> tuple[str, Net]:
     """Load a network from the bytes of its weights file; returns their sha256 and the network.
 
     Raises
@@ -47,19 +47,18 @@ def load_net(data: bytes) -> tuple[str, Predict]:
 
     if (named := _format(data)).startswith(OURS) and named != FORMAT:
         raise UnknownWeightsError(f"this version knows weights in the format {FORMAT}, got {named}")
-    classifier = load_bytes(data)
-    return classifier.sha256, classifier.classify
+    network = load_bytes(data)
+    return network.sha256, network
 
 
 def _format(data: bytes) -> str:
-    """Return the format that the header of a safetensors file names, "" where there is none."""
+    """Return the format that a file of weights names, "" where there is none."""
     try:
-        length = int.from_bytes(data[:8], "little")
-        return str(json.loads(data[8 : 8 + length])["__metadata__"]["format"])
-    except (ValueError, KeyError, TypeError):
+        return str(weights_file.made(data).get("format", ""))
+    except ValueError:
         return ""
 
 
-def load_nets(which: str) -> dict[str, Predict]:
+def load_nets(which: str) -> dict[str, Net]:
     """Return the one network that a command names, or none where it says `none`."""
     return {} if which == "none" else dict([load_net(read_weights(which))])

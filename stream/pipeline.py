@@ -7,7 +7,8 @@ A heartbeat's way, in the order of this page:
 2. `ecg.timeline` puts the frames of each device in order.
 3. `ecg.frontend` takes the new samples of all beds together: 250 Hz, mains out, denoised, quality, beats, fibrillation,
    and the pulse of those that have one.
-4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size.
+4. `ecg.window` cuts 10-s windows every 2 s, and `model` gives each its probabilities, in batches of one fixed size,
+   from chunks that overlapping windows share (`stream.look`).
 5. `stream.bed` goes through each device's entries in order, every 0.2 s of signal: `ecg.rhythm` decides what holds,
    `ecg.confirm` what of it a pulse contradicts, `ecg.alarm` what is announced, `model.risk` the risk level.
 6. Once a minute of the ward's time the chains of each partition are sealed (`stream.seal`), and devices that are gone
@@ -24,7 +25,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecg import lead
 from ecg.frame import Command, Frame, FrameError, Setup, Tick, decode
@@ -39,6 +39,7 @@ from stream.bed import CHECKPOINT_EVERY_NS, Bed
 from stream.bed_state import MANY_RUNS, Arrival, Heard, Lost, Order, Time, merged
 from stream.bed_technical import BAD_FRAMES
 from stream.intake import UNCONFIGURED, Refused, admissible, content, passed_over, tag_of
+from stream.look import Asked, Looks, Net
 from stream.partition import Minute, Partition, Work
 from stream.placement import partition_of
 from stream.snapshot import PARTITION_KEY, Kept
@@ -61,17 +62,12 @@ class _FullError(FrameError):
     """A partition has no room for another device; that is no fault of this device, nor of the partition's others."""
 
 
-Windowed = tuple[NDArray[np.float32], tuple[str, ...]]
-Predict = Callable[[Sequence[Windowed]], list[dict[str, float]]]
-"""Gives each window, float32 (n_leads, 2500) with its lead names, the probability of each class."""
-
-
 class Pipeline:
     """The state of all devices of some partitions, and the function from the log to alerts.
 
     Parameters
     ----------
-    nets : mapping of str to Predict
+    nets : mapping of str to Net
         The networks that a setup may name, by the sha256 of their weights.
     watch : callable
         Is shown what the array stages found of a device, with the event time of its first clean sample.
@@ -85,12 +81,12 @@ class Pipeline:
         Keys of the devices that are wanted, where an audit is of some alone; others are passed over. Empty: all are.
     """
 
-    def __init__(self, nets: Mapping[str, Predict], watch: Callable[[str, int, Analysis], None] | None = None) -> None:
+    def __init__(self, nets: Mapping[str, Net], watch: Callable[[str, int, Analysis], None] | None = None) -> None:
         self._nets, self._watch = nets, watch
         self.partitions = 0
         self.only: frozenset[bytes] = frozenset()
         self._face: Callable[[Setup], Setup] | None = None
-        self._front = FrontEnd()
+        self._front, self._looks = FrontEnd(), Looks(nets)
         self._beds: dict[tuple[int, str], Bed] = {}
         self._partitions: dict[int, Partition] = {}
         self._again: dict[int, Partition] = {}
@@ -197,6 +193,7 @@ class Pipeline:
                 self._close(self._beds.pop(key))
 
     def _close(self, bed: Bed) -> None:
+        self._looks.forget(bed)
         if bed.front is not None:
             self._front.close(bed.front)
 
@@ -415,6 +412,7 @@ class Pipeline:
         return chunks, ends
 
     def _restart(self, bed: Bed, piece: Piece) -> None:
+        self._looks.forget(bed)
         if bed.front is not None:
             self._front.close(bed.front)
         leads = lead.names(tuple(piece.leads[row] for row in _rows_of(piece, "ecg")))
@@ -442,19 +440,13 @@ class Pipeline:
         self, analyses: Mapping[Bed, Analysis], setups: Mapping[Bed, Setup], out: Out
     ) -> dict[Bed, list[tuple[int, dict[str, float]]]]:
         """Show the networks the windows that ended in this batch, those of all beds together."""
-        asked: dict[str, list[tuple[Bed, int, Windowed]]] = {}
+        asked: dict[Bed, Asked] = {}
         for bed, analysis in analyses.items():
-            windows = bed.windows.feed(analysis.clean)
-            net = setups[bed].weights.get("net")
-            if net is not None:
-                asked.setdefault(net, []).extend((bed, end, (x, bed.state.leads)) for end, x in windows)
-        seen: dict[Bed, list[tuple[int, dict[str, float]]]] = {}
-        for net, windows in asked.items():
-            out.windows += len(windows)
-            answers = self._nets[net]([window for *_, window in windows])
-            for (bed, end, _), answer in zip(windows, answers, strict=True):
-                seen.setdefault(bed, []).append((end, answer))
-        return seen
+            windows, net = bed.windows.feed(analysis.clean), setups[bed].weights.get("net")
+            if net is not None and windows:
+                asked[bed] = Asked(net, bed.state.leads, windows)
+        out.windows += sum(len(each.windows) for each in asked.values())
+        return self._looks.feed(asked)
 
     def snapshot(self, partition: int) -> dict[bytes, bytes]:
         """Return the rows of a partition as it stands, by key: those of all devices, due or not, and its own."""

@@ -16,7 +16,7 @@ from ecg.frontend import BedSecond
 from stream.bed_state import State
 from stream.version import MACHINE, VERSION
 
-SCHEMA = 8
+SCHEMA = 9
 """Layout of rows; another number for whatever reads them differently."""
 PARTITION_KEY = b"*"
 """Key of the row of what a whole partition shares; no device may be called so."""

@@ -20,6 +20,7 @@ DECIDES = (
     "bed_state",
     "bed_technical",
     "intake",
+    "look",
     "partition",
     "pipeline",
     "placement",

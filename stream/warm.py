@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg.record import Record, RecordLead
 from stream.analyze import Analyzed, analyze
-from stream.pipeline import Predict
+from stream.look import Net
 
 SECONDS, RATE_BPM = 13.0, 75.0
 RATES_HZ = (250.0, 360.0)
@@ -20,7 +20,7 @@ MADE_UP_BEATS = 12
 """So many of them must be found, at least, for the pipeline to be well."""
 
 
-def warm_up(nets: Mapping[str, Predict]) -> Analyzed:
+def warm_up(nets: Mapping[str, Net]) -> Analyzed:
     """Run made-up heartbeats through the pipeline, at a rate that is resampled and at one that is not."""
     analyzed = [analyze(_heartbeats(rate_hz), nets) for rate_hz in RATES_HZ]
     return analyzed[0]

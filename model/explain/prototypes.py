@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
 from ecg import weights_file
-from model import dataset, weights
-from model.train import commit
+from ecg.lead import STANDARD
+from ecg.weights_file import commit
+from model import monitors, weights
+from model.dataset import Records
+from model.frontend import Chunks
+from model.labels import RHYTHMS
+from model.net import ANY_LEAD
 
 A_CLASS = 5
 """Prototypes of a class; fewer where it has fewer windows."""
 ROUNDS = 30
-AT_ONCE = 512
-"""Windows that are read out together."""
 
 
 class Near(NamedTuple):
@@ -111,19 +114,26 @@ def load(path: Path | str, net_sha256: str) -> Prototypes:
 def train(data: Path, out: Path, seed: int = 1, cache: Path | None = None) -> Prototypes:
     """Find the prototypes of the shipped network in the records that it was trained on, and write them.
 
-    Windows whose annotation allows one class alone count. Parameters as of `model.train.train`.
+    Windows whose annotation allows one rhythm alone count. `data` and `cache` are as of `model.monitors.cached`; raises
+    ValueError without records.
     """
-    classifier = weights.load(weights.shipped())
-    windows = dataset.cached(data, cache)
-    rows = np.flatnonzero((windows.allowed.sum(axis=1) == 1) & ~windows.extra)
-    features = np.concatenate([classifier.features(windows.signal_mv(part)) for part in _parts(rows)])
-    labels = np.array(classifier.classes)[windows.allowed[rows].argmax(axis=1)]
-    found = fit(features, labels, classifier.sha256, seed)
+    network = weights.load(weights.shipped())
+    windows = monitors.cached(data, cache)
+    if windows is None:
+        raise ValueError(f"data must hold mitdb, vfdb, cudb or cinc2017, got {data}")
+    rows = np.flatnonzero((windows.rhythm.sum(axis=1) == 1) & monitors.counted(windows))
+    features = np.concatenate([_features(network, windows, row) for row in rows])
+    labels = np.array(RHYTHMS)[windows.rhythm[rows].argmax(axis=1)]
+    found = fit(features, labels, network.sha256, seed)
     patients = sorted({str(patient) for patient in windows.patient[rows]})
     made = {"command": f"vigil train prototypes --data DIR --out FILE --seed {seed}", "seed": seed}
     save(out, found, made | {"commit": commit(), "records": patients})
     return found
 
 
-def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
+def _features(network: weights.Network, windows: Records, row: np.intp) -> NDArray[np.float32]:
+    """Return the features of one window, (1, 128), from the leads that it has."""
+    held = windows.leads.mask[row].any(axis=(1, 2))
+    parts = Chunks(*(part[row][held].swapaxes(0, 1).reshape(-1, *part.shape[3:]) for part in windows.leads))
+    names = [STANDARD[place] if place < ANY_LEAD else "ECG" for place in windows.lead[row][held]]
+    return network.features(weights.windows_of(network.encoded(parts), len(names)), [names])

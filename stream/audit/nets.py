@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from stream import topics
 from stream.audit.log import Log
+from stream.look import Net
 from stream.nets import UnknownWeightsError, load_net
-from stream.pipeline import Predict
 
 
-class Nets(dict[str, Predict]):
+class Nets(dict[str, Net]):
     """The networks that setups may name, loaded from the log by the sha256 of their weights.
 
     Parameters
@@ -16,7 +16,7 @@ class Nets(dict[str, Predict]):
     log : Log
     """
 
-    def __init__(self, log: Log, *given: tuple[str, Predict]) -> None:
+    def __init__(self, log: Log, *given: tuple[str, Net]) -> None:
         super().__init__(given)
         self._log = log
 

@@ -14,24 +14,12 @@ app = typer.Typer(no_args_is_help=True, help="Train what is learned.")
 
 @app.command("net")
 def train_net(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Where the weights go (safetensors).")],
-    seed: Annotated[int, typer.Option()] = 1,
-) -> None:
-    """Train the network that classifies rhythm on sliding windows."""
-    from model.train import train
-
-    train(data, out, seed)
-
-
-@app.command("diagnosis")
-def train_diagnosis(
     data: Sets,
     out: Annotated[Path, typer.Option("--out", help="Where the weights go (safetensors).")],
     seed: Annotated[int, typer.Option("--seed")] = 1,
     work: Work = None,
 ) -> None:
-    """Train the network that says what is wrong with a heart, on records of twelve leads."""
+    """Train the network, on records of twelve leads and windows of monitors."""
     from stream.evaluate.diagnosis import train
 
     train(data, out, seed, work)

@@ -1,16 +1,19 @@
-"""`vigil evaluate diagnosis`: what the diagnosis network says of PTB-XL's records, from twelve leads down to one.
+"""`vigil evaluate diagnosis`: what the network says of PTB-XL's records, from twelve leads down to one, and of rhythms.
 
 Rows of `ptbxl_zscored` give the headline, records of `ptbxl` the figures that end in `_raw`: one set lost its
 amplitude, and the two are chosen differently. `auroc_superclass_macro` is the mean over PTB-XL's five superclasses;
 an ending says from which leads. With `cross_validate` the network is trained without each fold's patients, and what it
 is compared with as well: figures of those begin with their name (`resnet_`, `random_encoder_`, `boosting_`). Without it
 the weights answer, and headlines leave out the records that they were trained on, whose figures end in `_in_sample`.
+Figures of windows of monitors, out of fold alone, begin with `rhythm_`: F1 and AUROC of each rhythm, by set as well.
 Intervals are by bootstrap over patients; a row whose patient is unknown counts as one of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.diagnosis import crossval, dataset, weights
-from model.diagnosis.crossval import Asked
-from model.diagnosis.dataset import RAW, ZSCORED, Records
-from model.diagnosis.score import Figures, aurocs, calibrated, draws, macro
-from model.diagnosis.train import LEAD_SETS, all_sets, truths
+from model import crossval, dataset, monitors, rhythm_score, weights
+from model.crossval import Asked
+from model.dataset import RAW, ZSCORED, Records
+from model.score import Figures, aurocs, draws, macro
+from model.train import LEAD_SETS, all_sets, truths
 from stream.commands.common import say
 
 Probabilities = dict[str, NDArray[np.float64]]
@@ -60,7 +63,7 @@ def evaluate(
         say(f"{file or weights.shipped()}: no weights; --cross-validate trains them fold by fold")
         return 2
     try:
-        found = _cross_validated(data, Asked(work=work)) if cross_validate else _by_weights(data, file)
+        found = _cross_validated(data, work) if cross_validate else _by_weights(data, file)
     except ValueError as error:
         say(str(error))
         return 2
@@ -76,32 +79,61 @@ def train(data: Path, out: Path, seed: int, work: Path | None) -> None:
     ValueError
         The folder holds no records.
     """
-    copies = dataset.cached(data, work, crossval.COPIES, _report)
-    command = f"vigil train diagnosis --data DIR --out FILE --seed {seed}"
-    out.write_bytes(weights.make(copies, Asked(seed, work=work), command, say))
+    with _folder(work) as held:
+        asked = Asked(data, held, seed)
+        material = crossval.material(asked, _report)
+        command = f"vigil train net --data DIR --out FILE --seed {seed}"
+        out.write_bytes(weights.make(asked, material, command, lambda answers: _figures(answers, material), say))
 
 
-def _cross_validated(data: Path, asked: Asked) -> dict[str, Any]:
-    copies = dataset.cached(data, asked.work, crossval.COPIES, _report)
-    records, truth = copies[0], truths(copies[0])
-    logits, fold = crossval.out_of_fold(copies, asked, MODELS, say)
-    said = {name: crossval.probabilities(logits[name], truth, fold) for name in MODELS}
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    """Give the folder of work, made where it is not there, or a temporary one."""
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        yield work
+    else:
+        with tempfile.TemporaryDirectory() as made:
+            yield Path(made)
+
+
+def _cross_validated(data: Path, work: Path | None) -> dict[str, Any]:
+    with _folder(work) as held:
+        asked = Asked(data, held)
+        material = crossval.material(asked, _report)
+        return _figures(crossval.out_of_fold(asked, material, MODELS, say), material)
+
+
+def _figures(logits: Mapping[str, crossval.Answers], material: crossval.Material) -> dict[str, Any]:
+    records, truth = material.copies[0], truths(material.copies[0])
+    said = {name: crossval.probabilities(each, truth, material.record_fold) for name, each in logits.items()}
     figures = Figures()
     _add(figures, records, said, np.ones(len(truth), bool))
+    if material.windows is not None:
+        figures.values |= _rhythms(logits[crossval.NET][crossval.WINDOWS], material.windows, material.window_fold)
     return _printed(figures, records)
 
 
+def _rhythms(logits: NDArray[np.float32], windows: Records, fold: NDArray[np.int64]) -> dict[str, float]:
+    """Return the figures of the windows on the 5-s grid, each fold calibrated on the others."""
+    used = monitors.counted(windows)
+    said = crossval.rhythm_probabilities(logits, windows.rhythm, fold, used)
+    known = said[used], windows.rhythm[used], windows.patient[used]
+    found = rhythm_score.figures(*known) | rhythm_score.by_set(*known)
+    return {f"rhythm_{name}": value for name, value in found.items() if np.isfinite(value)}
+
+
 def _by_weights(data: Path, file: Path | None) -> dict[str, Any]:
-    diagnosis = weights.load(file or weights.shipped())
+    network = weights.load(file or weights.shipped())
     records = dataset.read_sets(data, report=_report)
-    logits = all_sets(diagnosis.net, records, np.arange(len(records.name)))
+    logits = all_sets(network.net, records, np.arange(len(records.name)))
     width = len(truths(records)[0])
-    said = {of: calibrated(each[:, :width], diagnosis.calibration[of]) for of, each in logits.items()}
-    seen = np.isin(records.name, diagnosis.made["records"])
+    said = {of: network.probabilities(each, LEAD_SETS[of])[:, :width] for of, each in logits.items()}
+    seen = np.isin(records.name, network.made["records"])
     figures = Figures()
     for which, ending in ((~seen, ""), (seen, IN_SAMPLE)):
         _add(figures, records, {crossval.NET: said}, which, ending)
-    return _printed(figures, records) | {"weights_sha256": diagnosis.sha256}
+    return _printed(figures, records) | {"weights_sha256": network.sha256}
 
 
 def _add(

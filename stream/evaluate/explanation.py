@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.record import read
-from ecg.resample import ANALYSIS_HZ
-from model.dataset import clean
+from ecg.window import SPAN
 from model.explain.prototypes import Prototypes
 from model.explain.prototypes import load as load_prototypes
-from model.explain.saliency import deletion, saliency
-from model.net import SLOTS, WINDOW
-from model.weights import Classifier, choose_leads, load, placed, shipped
+from model.explain.saliency import LOOKED_AT, choose_leads, deletion, saliency
+from model.frontend import clean, last_span
+from model.labels import RHYTHMS
+from model.weights import Network, load, shipped
 from stream.evaluate import run
 
 SET = "cinc2015"
@@ -47,11 +47,13 @@ def evaluate(data: Path, *, json: bool, prototypes: Path | None) -> int:
 
     With `prototypes`, how often the class of the nearest one is the network's answer is told, too.
     """
-    classifier = load(shipped())
-    like = None if prototypes is None else load_prototypes(prototypes, classifier.sha256)
-    judge(np.zeros((SLOTS, WINDOW), np.float32), classifier, like)  # what is compiled and allocated once is not timed
+    network = load(shipped())
+    like = None if prototypes is None else load_prototypes(prototypes, network.sha256)
+    judge(
+        Seen(np.zeros((LOOKED_AT, SPAN), np.float32), ["II", "V1"]), network, like
+    )  # what is compiled and allocated once is not timed
     paths = run.records(data / SET)
-    found = run.over(paths, lambda path: judge(window(path), classifier, like), processes=1)
+    found = run.over(paths, lambda path: judge(window(path), network, like), processes=1)
     report = {"figures": figures(list(found.results.values())), "failed": found.failed}
     if json:
         print(msgspec.json.encode(report).decode())
@@ -60,22 +62,34 @@ def evaluate(data: Path, *, json: bool, prototypes: Path | None) -> int:
     return 0 if found.results else 2
 
 
-def window(path: Path) -> NDArray[np.float32]:
-    """Return the last ten seconds of a record as the network sees them, shape (2, 2500)."""
+class Seen(NamedTuple):
+    """The last 10.8 s of a record as the network sees them, (2, 2700), and the names of the leads."""
+
+    x_mv: NDArray[np.float32]
+    leads: list[str]
+
+
+def window(path: Path) -> Seen:
+    """Return the end of a record."""
     found = read(path)
     names = [found.leads[row].name for row in found.rows("ecg")]
-    x_mv = found.mv()[list(choose_leads(names)), -round(BEFORE_S * found.rate_hz) :]
-    return placed(clean(x_mv, found.rate_hz)[None, :, -WINDOW:], ANALYSIS_HZ)[0]
+    chosen = choose_leads(names)
+    x_mv = found.mv()[list(chosen), -round(BEFORE_S * found.rate_hz) :]
+    return Seen(last_span(clean(x_mv, found.rate_hz)), [names[row] for row in chosen])
 
 
-def judge(x_mv: NDArray[np.float32], classifier: Classifier, like: Prototypes | None) -> Judged:
+def judge(seen: Seen, network: Network, like: Prototypes | None) -> Judged:
     """Mark a window, time it, and take out what is marked."""
+
+    def answer(x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+        return network.rhythm_logits(x_mv, seen.leads)
+
     wall, cpu = time.perf_counter(), time.process_time()
-    why = saliency(classifier.logits, x_mv)
+    why = saliency(answer, seen.x_mv)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    fall = deletion(classifier.logits, x_mv, why, DRAWS)
-    near = "" if like is None else like.nearest(classifier.features(x_mv[None])[0], 1)[0].label
-    return Judged(classifier.classes[why.of], fall.marked, fall.at_random, near, 1e3 * wall, 1e3 * cpu)
+    fall = deletion(answer, seen.x_mv, why, DRAWS)
+    near = "" if like is None else like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
+    return Judged(RHYTHMS[why.of], fall.marked, fall.at_random, near, 1e3 * wall, 1e3 * cpu)
 
 
 def figures(judged: list[Judged]) -> dict[str, float]:

@@ -3,66 +3,71 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg.microvolts import MISSING, counts
-from ecg.record import read
-from model import dataset
-from model.labels import NORMAL, VF, Allowed
-from model.net import WINDOW
+from model.diagnosis import dataset
+from model.diagnosis.labels import CONDITIONS, SUPERCLASSES, UNKNOWN
 
 
-def test_fine_windows_are_cut_for_vf_alone() -> None:
-    signal = np.ones((1, 60 * 250), np.int16)
-
-    def label(first_s: float, end_s: float) -> Allowed:
-        return VF if first_s >= 30 else NORMAL
-
-    cuts = list(dataset._windows(signal, "vfdb/1", label))
-    assert [cut.extra for cut in cuts if cut.allowed == NORMAL] == [False] * 6
-    assert sum(cut.extra for cut in cuts if cut.allowed == VF) == 4
-    assert all(cut.leads.shape == (1, WINDOW) for cut in cuts)
-
-
-def test_a_lead_without_samples_is_left_out_of_the_window() -> None:
-    signal = np.ones((2, 2500), np.int16)
-    signal[0] = MISSING
-    (cut,) = dataset._windows(signal, "a/b", lambda first_s, end_s: NORMAL)
-    assert cut.leads.shape == (1, WINDOW)
+def test_rows_without_codes_are_known_by_their_superclass_alone(generated: dataset.Records) -> None:
+    n = len(generated.name)
+    assert generated.leads.wave.shape == (n, 12, 5, 585)
+    assert not generated.amplitude.any()
+    coded = np.arange(n) % 3 == 0
+    arrhythmia = generated.condition[:, CONDITIONS.index("arrhythmia")]
+    assert (arrhythmia[~coded] == UNKNOWN).all()
+    assert (arrhythmia[coded] == 0).all()
+    assert (generated.rhythm[coded] == 0).all()
+    assert (generated.normal == (generated.superclass[:, 0] == 1)).all()
+    assert set(np.unique(generated.superclass)) == {0, 1}
+    assert (generated.superclass[:, SUPERCLASSES.index("CD")] == np.arange(n) % 2).all()
 
 
-def test_counts_are_microvolts_with_a_mark_for_missing() -> None:
-    clean = np.array([[0.001, -40.0, np.nan]], np.float32)
-    assert counts(clean).tolist() == [[1, -32767, MISSING]]
-
-
-def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="data must hold"):
-        dataset.read_sets(tmp_path)
-
-
-@pytest.mark.records
-def test_a_cleaned_record_has_the_length_of_the_recording_at_250_hz(records: Path) -> None:
-    record = read(records / "mitdb" / "100", 0, 60)
-    cleaned = dataset.clean(record.mv(), record.rate_hz)
-    assert cleaned.shape == (2, 60 * 250)
-    assert np.isfinite(cleaned).all()
-
-
-@pytest.mark.records
-def test_windows_of_real_records_have_the_labels_of_their_annotations(records: Path) -> None:
-    cuts = list(dataset._mitdb(records / "mitdb" / "207"))
-    assert sum(cut.allowed == VF for cut in cuts) >= 15
-    cuts = list(dataset._cudb(records / "cudb" / "cu01"))
-    assert sum(cut.allowed == VF for cut in cuts) > 50
-    assert sum(VF.isdisjoint(cut.allowed) for cut in cuts) > 30
-    (cut, *_) = dataset._cinc2017(records / "cinc2017" / "A00004", "A")
-    assert cut.allowed == {"atrial_fibrillation"}
-
-
-@pytest.mark.records
-def test_only_ds1_of_mitdb_is_trained_on(records: Path) -> None:
-    held_back = {"100", "103", "105", "111", "113", "117", "121", "123", "200", "202", "210", "212", "213", "214"}
-    held_back |= {"219", "221", "222", "228", "231", "232", "233", "234", "102", "104", "107", "217"}
-    assert not held_back & set(dataset.DS1)
-    assert len(dict(dataset._sources(records))["mitdb"]) == sum(
-        (records / "mitdb" / f"{name}.hea").is_file() for name in dataset.DS1
+def test_a_row_whose_record_is_listed_has_its_patient(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "ptbxl").mkdir()
+    (tmp_path / "ptbxl" / "ptbxl_database.csv").write_text(
+        "ecg_id,patient_id,age,sex,scp_codes,filename_lr,filename_hr\n1001,77.0,300,1,{},a,b\n"
     )
+    (tmp_path / "ptbxl_zscored").symlink_to(rows / "ptbxl_zscored")
+    patients = [each.patient for each in dataset.listed(tmp_path)]
+    assert patients[:3] == ["unknown 1000", "patient 77", "unknown 1002"]
+
+
+def test_a_folder_without_either_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="data must hold"):
+        dataset.listed(tmp_path)
+
+
+def test_a_patients_records_are_in_one_fold_and_each_fold_has_its_share(generated: dataset.Records) -> None:
+    shared = generated._replace(patient=np.array([f"patient {k // 2}" for k in range(len(generated.name))]))
+    fold = dataset.folds(shared, 5, 1)
+    assert (fold[::2] == fold[1::2]).all()
+    assert np.bincount(dataset.folds(generated, 5, 1)[generated.normal == 1]).max() == 2
+
+
+def test_a_changed_record_has_noise_as_strong_as_drawn_and_another_rate() -> None:
+    rng, t = np.random.default_rng(2), np.arange(2000) / 200
+    x = np.tile(np.sin(9 * t), (2, 1)).astype(np.float32)
+    noise = {name: (rng.normal(size=(2, 9000)).astype(np.float32), 360.0) for name in dataset.NOISES}
+    seen = [dataset.change(x, 200.0, noise, np.random.default_rng(k)) for k in range(20)]
+    ratios = [10 * np.log10(x.var() / (y - x).var()) for y, _ in seen if not np.array_equal(y, x)]
+    assert 8 < len(ratios) < 20
+    assert all(dataset.SNR_DB[0] - 1 < ratio < dataset.SNR_DB[1] + 1 for ratio in ratios)
+    rates = [rate for _, rate in seen]
+    assert 180 <= min(rates) < 190 < 210 < max(rates) <= 220
+    assert dataset.change(x, 100.0, None, rng)[0].shape == (2, 4000)
+
+
+def test_records_are_kept_and_read_again(rows: Path, generated: dataset.Records, tmp_path: Path) -> None:
+    (first,) = dataset.cached(rows, tmp_path, 0)
+    (again,) = dataset.cached(tmp_path / "nothing here", tmp_path, 0)
+    assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(first[1:], again[1:], strict=True))
+    assert np.array_equal(again.leads.wave, generated.leads.wave)
+
+
+@pytest.mark.records
+def test_published_records_have_twelve_leads_a_patient_and_their_codes(records: Path) -> None:
+    found = [each for each in dataset.listed(records) if each.amplitude]
+    signal_mv, rate_hz = found[0].read()
+    assert (signal_mv.shape, rate_hz) == ((12, 5000), 500.0)
+    assert np.allclose(signal_mv[0] + signal_mv[2], signal_mv[1], atol=0.01)
+    whose = {each.name: each.patient for each in found}
+    assert whose["ptbxl/463"] == whose["ptbxl/145"]

@@ -1,69 +1,79 @@
+import csv
+from pathlib import Path
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from model.labels import AF, CUDB, MITDB, NOISE, NORMAL, NOT_VF, OTHER, SINUS, VF, VFDB, VT, Span, sinus, spans
-from model.labels import window_label as label
+from model.diagnosis import labels
+from model.diagnosis.labels import CONDITIONS, RHYTHMS, SUPERCLASSES, of_codes, of_superclasses
 
 
-def test_a_mark_holds_up_to_the_next_and_the_last_to_the_end() -> None:
-    assert spans([(0.0, "(N"), (30.0, "(AFIB")], MITDB, 60.0) == [Span(0.0, 30.0, NORMAL), Span(30.0, 60.0, AF)]
+def condition(codes: dict[str, float], name: str, *, amplitude: bool = True) -> int:
+    return int(of_codes(codes, amplitude=amplitude).condition[CONDITIONS.index(name)])
 
 
-def test_before_the_first_mark_nothing_is_known_unless_said() -> None:
-    assert spans([(5.0, "(N")], VFDB, 9.0)[0].allowed is None
-    assert spans([(5.0, "[")], CUDB, 9.0, before="")[0].allowed == NOT_VF
+@pytest.mark.parametrize("code", ["SR", "SBRAD", "STACH", "SARRH"])
+def test_a_sinus_rate_or_arrhythmia_alone_is_no_disease(code: str) -> None:
+    beside_norm, alone = of_codes({"NORM": 100.0, code: 0.0}), of_codes({code: 0.0})
+    assert beside_norm.normal == 1
+    assert not beside_norm.condition.any()
+    assert (alone.normal, alone.superclass.tolist()) == (labels.UNKNOWN, [labels.UNKNOWN] * 5)
+    assert RHYTHMS[alone.rhythm] == "sinus"
 
 
-def test_a_note_that_the_table_lacks_says_nothing() -> None:
-    assert label(spans([(0.0, "(XYZ")], MITDB, 20.0), 0.0, 10.0) is None
+@pytest.mark.parametrize("code", ["AFIB", "AFLT"])
+def test_fibrillation_and_flutter_are_an_arrhythmia_without_a_superclass(code: str) -> None:
+    truth = of_codes({code: 0.0})
+    assert (truth.superclass == labels.UNKNOWN).all()
+    assert (condition({code: 0.0}, "arrhythmia"), truth.normal) == (1, 0)
+    assert of_codes({"NORM": 100.0, code: 0.0}).normal == 0
+    assert RHYTHMS[truth.rhythm] == "atrial_fibrillation"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.0, NORMAL), (0.5, None), (3.9, None), (4.0, VT), (6.0, VT), (10.0, VT)]
-)
-def test_a_window_is_vt_from_four_seconds_of_it_and_is_left_out_below(seconds: float, expected: object) -> None:
-    rhythm = [Span(0.0, 10.0 - seconds, NORMAL), Span(10.0 - seconds, 10.0, VT)]
-    assert label([s for s in rhythm if s.end_s > s.first_s], 0.0, 10.0) == expected
+def test_pacing_hides_what_is_not_stated_and_goes_before_the_rhythm_beneath() -> None:
+    truth = of_codes({"PACE": 100.0, "IMI": 100.0, "SR": 0.0})
+    assert truth.condition.tolist() == [0, 1, 1, labels.UNKNOWN, labels.UNKNOWN]
+    assert (RHYTHMS[truth.rhythm], truth.normal) == ("paced", 0)
 
 
-def test_vt_that_turns_into_vf_may_be_either() -> None:
-    assert label([Span(0, 5, VT), Span(5, 10, VF)], 0, 10) == VT | VF
-    assert label([Span(0, 0.5, VT), Span(0.5, 10, VF)], 0, 10) == VF
+def test_hypertrophy_by_voltage_counts_only_where_amplitude_was_kept() -> None:
+    assert condition({"VCLVH": 0.0}, "hypertrophy") == 1
+    assert condition({"VCLVH": 0.0}, "hypertrophy", amplitude=False) == labels.UNKNOWN
+    assert condition({"VCLVH": 0.0, "LVH": 0.0}, "hypertrophy", amplitude=False) == 1
 
 
-def test_vf_counts_beside_a_stretch_of_which_nothing_is_known() -> None:
-    assert label([Span(0, 5, None), Span(5, 10, VF)], 0, 10) == VF
-    assert label([Span(0, 5, None), Span(5, 10, NORMAL)], 0, 10) is None
+@pytest.mark.parametrize(("likelihood", "so"), [(100.0, 1), (50.0, 1), (35.0, -1), (15.0, -1), (0.0, 1)])
+def test_a_doubted_diagnosis_is_unknown_but_counts_for_the_benchmark(likelihood: float, so: int) -> None:
+    assert condition({"IMI": likelihood}, "myocardial_infarction") == so
+    assert of_codes({"IMI": likelihood}).superclass[SUPERCLASSES.index("MI")] == 1
+    assert of_codes({"NORM": 80.0, "IMI": likelihood}).normal == 0
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "at_s", "expected"),
-    [
-        (NORMAL, OTHER, 3.0, OTHER),
-        (NORMAL, OTHER, 8.0, None),
-        (NORMAL, AF, 2.0, AF),
-        (NORMAL, AF, 3.0, None),
-        (NORMAL, NOISE, 5.0, NOISE),
-        (NORMAL, NOISE, 6.0, None),
-        (SINUS, NORMAL, 5.0, None),
-        (NOT_VF, OTHER, 5.0, None),
-    ],
-)
-def test_mixtures_have_a_label_where_one_part_is_clear(
-    first: frozenset[str], second: frozenset[str], at_s: float, expected: object
-) -> None:
-    assert label([Span(0, at_s, first), Span(at_s, 10, second)], 0, 10) == expected
+def test_a_shape_makes_a_condition_unknown_and_a_diagnosis_beside_it_makes_it_known() -> None:
+    assert condition({"QWAVE": 0.0}, "myocardial_infarction") == labels.UNKNOWN
+    for codes in ({"QWAVE": 0.0, "IMI": 80.0}, {"IMI": 80.0, "QWAVE": 0.0}):
+        assert condition(codes, "myocardial_infarction") == 1
+    assert of_codes({"NORM": 100.0, "NT_": 0.0}).normal == 1
 
 
-@given(st.lists(st.sampled_from([*VFDB, "?"]), max_size=12), st.floats(0, 100))
-def test_any_marks_give_a_label_or_none(notes: list[str], first_s: float) -> None:
-    found = label(spans([(7.0 * k, note) for k, note in enumerate(notes)], VFDB, 90.0), first_s, first_s + 10)
-    assert found is None or len(found) > 0
+def test_superclasses_alone_say_nothing_of_arrhythmia_and_rhythm() -> None:
+    truth = of_superclasses(dict.fromkeys(SUPERCLASSES, False) | {"CD": True})
+    assert truth.condition.tolist() == [labels.UNKNOWN, 1, 0, 0, 0]
+    assert (truth.normal, truth.rhythm) == (0, labels.UNKNOWN)
 
 
-def test_ectopic_beats_make_a_sinus_window_other_and_blocks_leave_it_open() -> None:
-    assert sinus(["N"] * 12, 10.0) == NORMAL
-    assert sinus(["N"] * 11 + ["V"], 10.0) == OTHER
-    assert sinus(["L"] * 12, 10.0) == SINUS
-    assert sinus(["N"] * 25, 10.0) == SINUS
+def test_a_statement_that_is_not_in_the_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="'XYZ'"):
+        of_codes({"XYZ": 100.0})
+
+
+def test_every_statement_has_one_cell_of_the_printed_table() -> None:
+    lines = labels.markdown().splitlines()[2:]
+    printed = [code for line in lines for code in line.split(" | ")[0].removeprefix("| ").split(", ")]
+    assert sorted(printed) == sorted(f"`{code}`" for code in labels.TABLE)
+
+
+@pytest.mark.records
+def test_the_table_has_every_statement_of_ptb_xl_with_its_own_superclass(records: Path) -> None:
+    with (records / "ptbxl" / "scp_statements.csv").open() as file:
+        published = {row[""]: row["diagnostic_class"] for row in csv.DictReader(file)}
+    assert {code: row.superclass for code, row in labels.TABLE.items()} == published

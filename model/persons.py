@@ -1,6 +1,6 @@
 """Whether two records are of one heart: what can be known where patient ids are missing, as in `ptbxl_zscored`.
 
-`python -m model.diagnosis.persons DATA` prints how alike the middle beats of records are, as the cosine of all leads
+`python -m model.persons DATA` prints how alike the middle beats of records are, as the cosine of all leads
 together, each without its mean and of length one: of records of one patient and of different ones, where that is
 known, and of rows without ids. PTB-XL's fold 9 holds no patient of folds 1 to 8, so that pairs across show what chance
 gives, and the excess of pairs within is what one patient's records may be.
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.lead import STANDARD
-from model.diagnosis import dataset
-from model.diagnosis.baselines import BEAT, beat_features
+from model import dataset
+from model.baselines import BEAT, beat_features
 
 ALIKE = (0.95, 0.96, 0.97, 0.98, 0.99)
 RHYTHM_FEATURES = 4

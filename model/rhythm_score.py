@@ -1,4 +1,4 @@
-"""What the rhythm network is worth on windows that it never saw: figures by class, by set, and its calibration."""
+"""What the rhythms of windows are worth that the network never saw: figures by class, by set, and their calibration."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from model.labels import CLASSES
+from model.labels import RHYTHMS
 
 BINS = 10
 LEAST_WINDOWS = 20
-LETHAL = (CLASSES.index("ventricular_tachycardia"), CLASSES.index("ventricular_fibrillation"))
+LETHAL = (RHYTHMS.index("ventricular_tachycardia"), RHYTHMS.index("ventricular_fibrillation"))
+LEAST_PATIENTS, LARGEST_SHARE = 3, 0.5
+"""A class counts in `f1_macro_counted` with so many patients, none of whom holds a larger share of its windows."""
 
 
 def figures(
@@ -35,19 +37,31 @@ def figures(
     """
     answer = probabilities.argmax(axis=1)
     out: dict[str, float] = {}
-    for k, name in enumerate(CLASSES):
+    for k, name in enumerate(RHYTHMS):
         truth = _truth(allowed, (k,))
         out |= _binary(name, probabilities[:, k], answer == k, truth, patient)
     truth = _truth(allowed, LETHAL)
     out |= _binary("lethal", probabilities[:, list(LETHAL)].sum(axis=1), np.isin(answer, LETHAL), truth, patient)
     for kind in ("f1", "auroc"):
-        known = [value for name in CLASSES if not np.isnan(value := out[f"{kind}_{name}"])]
-        out[f"{kind}_macro"] = round(float(np.mean(known)), 4) if known else float("nan")
+        out[f"{kind}_macro"] = _mean([out[f"{kind}_{name}"] for name in RHYTHMS])
+    counted = [name for k, name in enumerate(RHYTHMS) if _is_counted(patient[_truth(allowed, (k,)) == 1])]
+    out["f1_macro_counted"] = _mean([out[f"f1_{name}"] for name in counted])
     single = allowed.sum(axis=1) == 1
     right = allowed[np.arange(len(answer)), answer][single]
     out["accuracy"] = _ratio(right.sum(), single.sum())
     out["ece"] = round(calibration_error(probabilities.max(axis=1)[single], right), 4)
     return out
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return round(float(np.mean(known)), 4) if known else float("nan")
+
+
+def _is_counted(patient: NDArray[np.str_]) -> bool:
+    """Say whether the windows of a class come from enough patients, and from none for the most part."""
+    _, held = np.unique(patient, return_counts=True)
+    return len(held) >= LEAST_PATIENTS and held.max() <= LARGEST_SHARE * len(patient)
 
 
 def by_set(
@@ -59,7 +73,7 @@ def by_set(
     for name in np.unique(source):
         inside = source == name
         found = figures(probabilities[inside], allowed[inside], patient[inside])
-        for of in (*CLASSES, "lethal"):
+        for of in (*RHYTHMS, "lethal"):
             if found[f"windows_{of}"] >= LEAST_WINDOWS:
                 out |= {f"{k}_{of}_{name}": found[f"{k}_{of}"] for k in ("windows", "patients", "f1", "sensitivity")}
         if not np.isnan(found["specificity_lethal"]):

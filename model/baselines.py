@@ -18,11 +18,12 @@ from torch.nn import functional
 from ecg.forest import log_odds
 from ecg.forest_grow import grow
 from ecg.lead import STANDARD
-from model.diagnosis.dataset import Records
-from model.diagnosis.frontend import CHUNK, FIRST, HALO
-from model.diagnosis.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
-from model.diagnosis.net import Answer, DiagnosisNet, Leads
-from model.diagnosis.train import SEEN, batch
+from ecg.window import HALO
+from model.dataset import Records
+from model.frontend import CHUNK, FIRST
+from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
+from model.net import Answer, Leads, Net
+from model.train import SEEN, batch
 
 CENTRE = slice(HALO // 2 - FIRST, HALO // 2 - FIRST + CHUNK)
 """What of a chunk's wave is its own: the chunks of a window in a row."""
@@ -75,12 +76,12 @@ class ResNet(nn.Module):
 def random_features(records: Records, names: Sequence[str], seed: int) -> NDArray[np.float32]:
     """Return the tokens of each lead by a stem that has learned nothing, their mean and their largest: (n, l * 128)."""
     torch.manual_seed(seed)
-    net, out = DiagnosisNet().eval(), []
+    net, out = Net().eval(), []
     with torch.inference_mode():
         for first in range(0, len(records.name), SEEN):
             part = records.take(np.arange(first, min(first + SEEN, len(records.name))))
             leads = batch([part], names)
-            tokens = net.tokens(leads.wave, leads.morlet)  # (n, l, 50, 64)
+            tokens = net.tokens(leads.wave, leads.morlet).token  # (n, l, 50, 64)
             out.append(torch.cat([tokens.mean(2), tokens.amax(2)], 2).flatten(1).numpy())
     return np.concatenate(out)
 

@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from model.diagnosis.labels import CONDITIONS, SUPERCLASSES
+from model.labels import CONDITIONS, SUPERCLASSES
 
 OUTPUTS: tuple[str, ...] = (
     "normal",
     *(f"condition_{name}" for name in CONDITIONS),
     *(f"superclass_{name.lower()}" for name in SUPERCLASSES),
 )
-"""What a row of probabilities holds, in the order of `model.diagnosis.train.OUTPUTS`."""
+"""What a row of probabilities holds, in the order of `model.train.OUTPUTS`."""
 BENCHMARK = tuple(k for k, name in enumerate(OUTPUTS) if name.startswith("superclass_"))
 RESAMPLES, SEED, LEVEL = 1000, 2015, 0.95
 """Draws of the patients behind an interval, their seed, and the share of them that it holds."""
 BINS, SAID = 10, 0.5
 """Bins of the calibration error, and the probability from which on a diagnosis counts as said, for F1."""
-RIDGE = 1e-2
+RIDGE, SHIFT_RIDGE = 1e-2, 1e-4
 """How strongly a calibration is held to leave logits as they are."""
 
 Values = dict[str, float]
@@ -185,3 +185,51 @@ def calibrated(logits: NDArray[np.floating], fitted: NDArray[np.float64]) -> NDA
 def probability(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-logit)), for any logit."""
     return 0.5 * (1 + np.tanh(0.5 * logit))
+
+
+class Softmax(NamedTuple):
+    """Probabilities of classes of which one holds: softmax(logits / temperature + bias)."""
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, logits: NDArray[np.floating], allowed: NDArray[np.bool_]) -> Softmax:
+        """Fit to answers out of fold, of which each allows some classes; a class that is never alone keeps its bias.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (n, k)
+        allowed : ndarray of bool, shape (n, k)
+        """
+        known = ~allowed.all(axis=1)
+        x, inside = logits[known].astype(np.float64), allowed[known]
+
+        def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            power = np.exp(at[0])
+            said = x * power + at[1:]
+            of_all, of_allowed = _softmax(said), _softmax(np.where(inside, said, -np.inf))
+            value = (_total(said) - _total(np.where(inside, said, -np.inf))).mean()
+            off = (of_all - of_allowed) / max(len(x), 1)
+            slope = np.concatenate([[(off * x).sum() * power], off.sum(axis=0)])
+            slope[1:] += 2 * SHIFT_RIDGE * at[1:]
+            return float(value + SHIFT_RIDGE * (at[1:] ** 2).sum()), slope
+
+        if not len(x):
+            return cls(1.0, (0.0,) * logits.shape[1])
+        fitted = minimize(loss, np.zeros(1 + x.shape[1]), jac=True, method="L-BFGS-B").x
+        return cls(round(float(np.exp(-fitted[0])), 6), tuple(round(float(b), 6) for b in fitted[1:]))
+
+    def apply(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return probabilities, shape (n, k)."""
+        return _softmax(logits.astype(np.float64) / self.temperature + np.asarray(self.bias))
+
+
+def _total(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    peak = logits.max(axis=1)
+    return peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1))
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return power / power.sum(axis=1, keepdims=True)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ecg.resample import ANALYSIS_HZ, Resampler
 from ecg.scalogram import Bank, Scalogram
 from ecg.wavelet import Denoiser
+from ecg.window import HALO, HOP, SPAN, WINDOW
 
-CHUNK, CHUNKS, HALO = 500, 5, 200
-"""Samples at 250 Hz of a chunk, chunks of a window, and samples before a chunk that it needs too."""
-WINDOW = CHUNK * CHUNKS
-SPAN = HALO + WINDOW
-"""Samples behind a window's answer: 10.8 s; what is not there, as before a record's first sample, is missing."""
+CHUNK, CHUNKS = HOP, WINDOW // HOP
+"""Samples of a chunk, as many as come from one window to the next, and chunks of a window."""
+REACH = HALO + CHUNK
+"""Samples of a chunk with its halo, half before it and half behind."""
 STEP = 10
 """Samples of a step: 40 ms."""
 STEPS, WAVE = CHUNK // STEP, 585
@@ -30,7 +30,8 @@ FIRST = HALO // 2 - (WAVE - (STEPS - 1) * STEP) // 2
 """First sample of a chunk with its halo that the convolutions read."""
 TOKEN = 5
 """Steps of a token, 0.2 s: what attention looks at."""
-TOKENS = CHUNKS * STEPS // TOKEN
+CHUNK_TOKENS = STEPS // TOKEN
+TOKENS = CHUNKS * CHUNK_TOKENS
 BANK = Bank(low_hz=8.0, high_hz=40.0, bands=8, hop=STEP)
 """Morlet bands that reach no further than half the halo to either side."""
 FLOOR_MV = 0.1
@@ -44,17 +45,17 @@ WARM_UP_S = 3.0
 
 
 class Chunks(NamedTuple):
-    """Leads as the network takes them, all float16; `...` stands for any number of axes.
+    """Chunks of leads as the network takes them, all float16; `...` stands for any number of axes.
 
     Attributes
     ----------
-    wave : shape (..., 5, 585)
+    wave : shape (..., 585)
         Clean signal over its chunk's range; 0 where missing.
-    morlet : shape (..., 5, 8, 50)
+    morlet : shape (..., 8, 50)
         Logarithm of the scalogram's magnitudes over the same range, about -1 to 1; 0 where masked.
-    level : shape (..., 5)
+    level : shape (...)
         Natural logarithm of the range in mV; 0 of a chunk that is missing.
-    mask : shape (..., 50)
+    mask : shape (..., 10)
         Share of valid samples behind each token.
     """
 
@@ -102,43 +103,50 @@ def last_span(clean_mv: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def chunks(span_mv: NDArray[np.float32]) -> Chunks:
-    """Cut leads into chunks and scale each by its range.
-
-    Parameters
-    ----------
-    span_mv : ndarray of float32, shape (n, 2700)
-        Clean signal at 250 Hz; NaN where missing.
+def cut(span_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut 10.8 s into the five chunks of a window, each behind its halo: (..., 2700) to (..., 5, 700).
 
     Raises
     ------
     ValueError
         The leads are not of 10.8 s.
     """
-    if span_mv.ndim != 2 or span_mv.shape[1] != SPAN:
-        raise ValueError(f"span_mv must be (leads, {SPAN}), got {span_mv.shape}")
-    cut = np.stack([span_mv[:, k * CHUNK : k * CHUNK + CHUNK + HALO] for k in range(CHUNKS)], axis=1)
-    valid = np.isfinite(cut)
-    there = valid[..., HALO // 2 : HALO // 2 + CHUNK]
-    enough = there.mean(axis=2) >= LEAST_SHARE  # (n, 5)
-    high = np.where(valid, cut, -np.inf).max(axis=2, initial=-np.inf)
-    low = np.where(valid, cut, np.inf).min(axis=2, initial=np.inf)
-    scale = np.where(enough, np.maximum(high - low, FLOOR_MV), 1.0).astype(np.float32)  # (n, 5)
-    wave = np.where(valid & enough[..., None], cut, np.float32(0))[..., FIRST : FIRST + WAVE] / scale[..., None]
-    mask = (there & enough[..., None]).reshape(len(cut), TOKENS, -1).mean(axis=2)
+    if span_mv.shape[-1:] != (SPAN,):
+        raise ValueError(f"span_mv must be (..., {SPAN}), got {span_mv.shape}")
+    return np.stack([span_mv[..., k * CHUNK : k * CHUNK + REACH] for k in range(CHUNKS)], axis=-2)
+
+
+def chunks(cut_mv: NDArray[np.float32]) -> Chunks:
+    """Scale chunks, each by its range, and give what the network takes of them.
+
+    Parameters
+    ----------
+    cut_mv : ndarray of float32, shape (..., 700)
+        Clean signal at 250 Hz, NaN where missing; the chunk itself is the 500 samples in the middle.
+    """
+    shape, flat = cut_mv.shape[:-1], np.ascontiguousarray(cut_mv, np.float32).reshape(-1, REACH)
+    valid = np.isfinite(flat)
+    there = valid[:, HALO // 2 : HALO // 2 + CHUNK]
+    enough = there.mean(axis=1) >= LEAST_SHARE  # (n,)
+    high = np.where(valid, flat, -np.inf).max(axis=1, initial=-np.inf)
+    low = np.where(valid, flat, np.inf).min(axis=1, initial=np.inf)
+    scale = np.where(enough, np.maximum(high - low, FLOOR_MV), 1.0).astype(np.float32)  # (n,)
+    read = slice(FIRST, FIRST + WAVE)
+    wave = np.where(valid[:, read] & enough[:, None], flat[:, read], np.float32(0)) / scale[:, None]
+    mask = (there & enough[:, None]).reshape(len(flat), CHUNK_TOKENS, -1).mean(axis=2)
     level = np.where(enough, np.log(scale / TYPICAL_MV), 0.0)
-    return Chunks(*(part.astype(np.float16) for part in (wave, _morlet(span_mv, scale, enough), level, mask)))
+    parts = wave, _morlet(flat, scale, enough), level, mask
+    return Chunks(*(part.astype(np.float16).reshape(*shape, *part.shape[1:]) for part in parts))
 
 
-def _morlet(span_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the scalogram of each chunk's steps over the chunk's range, (n, 5, 8, 50)."""
-    stage, rows = Scalogram(BANK), np.arange(len(span_mv))
+def _morlet(cut_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the scalogram of each chunk's steps over the chunk's range, (n, 8, 50)."""
+    stage, rows = Scalogram(BANK), np.arange(len(cut_mv))
     for row in rows:
         stage.reset(int(row))
-    frames, _ = stage.feed(rows, span_mv, np.full(len(rows), SPAN, np.int64))
+    frames, _ = stage.feed(rows, cut_mv, np.full(len(rows), REACH, np.int64))
     first = HALO // 2 // STEP
-    steps = frames[:, :, first : first + CHUNKS * STEPS].reshape(len(rows), BANK.bands, CHUNKS, STEPS)
-    steps = steps.transpose(0, 2, 1, 3)  # (n, 5, 8, 50)
-    known = np.isfinite(steps) & enough[..., None, None]
-    part = np.log(np.where(known, steps, np.float32(1)) / scale[..., None, None] + np.float32(3e-3))
+    steps = frames[:, :, first : first + STEPS]  # (n, 8, 50)
+    known = np.isfinite(steps) & enough[:, None, None]
+    part = np.log(np.where(known, steps, np.float32(1)) / scale[:, None, None] + np.float32(3e-3))
     return np.where(known, part / 3 + 1, 0)

@@ -1,0 +1,152 @@
+"""Answers out of fold, of the network and of what it is compared with: one fold after another, each kept when done."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model import baselines, dataset, monitors, train
+from model.dataset import Records, Report
+from model.labels import RHYTHMS
+from model.net import Net
+from model.score import Softmax, calibrate, calibrated
+from model.train import LEAD_SETS, OUTPUTS, Sets, Show
+
+FOLDS, COPIES = 5, 2
+"""Folds by patient, and changed copies of each record that training draws from."""
+PROCESSES = 2
+"""Folds that are trained side by side, each on one thread."""
+NET, RESNET, RANDOM, BOOSTING = "net", "resnet", "random_encoder", "boosting"
+WINDOWS = "windows"
+"""Names the answers to monitors' windows, beside those of the sets of leads."""
+Answers = dict[str, NDArray[np.float32]]
+"""Logits by set of leads, (n, 19): `OUTPUTS`, then the rhythms; of windows under `WINDOWS`."""
+
+
+class Asked(NamedTuple):
+    """A run of folds: the records' folder, one that keeps what is done, the seed, and numbers of epochs and folds."""
+
+    data: Path
+    work: Path
+    seed: int = 1
+    epochs: int = train.EPOCHS
+    folds: int = FOLDS
+
+
+class Material(NamedTuple):
+    """What a run trains on, and the fold of each record and each window of monitors."""
+
+    copies: list[Records]
+    windows: Records | None
+    record_fold: NDArray[np.int64]
+    window_fold: NDArray[np.int64]
+
+    def fold_of(self, answers: str) -> NDArray[np.int64]:
+        """Return the folds of what some answers are of: `WINDOWS`, or a set of leads."""
+        return self.window_fold if answers == WINDOWS else self.record_fold
+
+
+def material(asked: Asked, report: Report = lambda name, done, of: None) -> Material:
+    """Read records and windows, from the folder of work where they are there already, and cut the folds by patient."""
+    copies, windows = dataset.cached(asked.data, asked.work, COPIES, report), monitors.cached(*asked[:2], report)
+    none = np.zeros(0, np.int64)
+    fold = none if windows is None else dataset.folds(windows, asked.folds, asked.seed)
+    return Material(copies, windows, dataset.folds(copies[0], asked.folds, asked.seed), fold)
+
+
+def out_of_fold(
+    asked: Asked, held: Material, models: Sequence[str], show: Show = lambda line: None
+) -> dict[str, Answers]:
+    """Return each model's logits of each record by what never saw its patient; two folds are at work at a time.
+
+    Parameters
+    ----------
+    asked, held
+        As of `material`; what a fold answered is read from the folder of work where it is there already.
+    models : sequence of str
+        Of `net`, `resnet`, `random_encoder`, `boosting`.
+    """
+    width = len(OUTPUTS) + len(RHYTHMS)
+    sizes = dict.fromkeys(LEAD_SETS, len(held.record_fold))
+    found = {name: {of: np.zeros((n, width), np.float32) for of, n in sizes.items()} for name in models}
+    if held.windows is not None and NET in found:
+        found[NET][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
+    jobs = [(name, k) for name in models for k in range(asked.folds)]
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        for (name, k), said in zip(jobs, pool.map(partial(_kept, asked), jobs), strict=True):
+            show(f"{name}: fold {k + 1} of {asked.folds} done")
+            for of, logits in said.items():
+                found[name][of][held.fold_of(of) == k] = logits
+    return found
+
+
+def _kept(asked: Asked, job: tuple[str, int]) -> Answers:
+    """Return one model's answers of one fold, from the folder where they are there already."""
+    name, k = job
+    file = asked.work / f"{name}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz"
+    if file.is_file():
+        with np.load(file) as kept:
+            return dict(kept)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    said = _answered(name, _material(asked), k, asked)
+    part = file.with_suffix(".part.npz")
+    np.savez(part, allow_pickle=False, **said)
+    part.replace(file)
+    return said
+
+
+_material = functools.cache(material)
+
+
+def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
+    records, seed = held.copies[0], asked.seed + k
+    rows, mine = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.record_fold == k)
+    if name == NET:
+        sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
+        net = train.fit(sets, seed, Net, asked.epochs)
+        said = train.all_sets(net, records, mine)
+        if held.windows is not None:
+            said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))
+        return said
+    if name == RESNET:
+        return train.all_sets(train.fit(Sets(held.copies, rows), seed, baselines.ResNet, asked.epochs), records, mine)
+    describe: dict[str, Callable[[Sequence[str]], NDArray[np.float32]]] = {
+        RANDOM: lambda leads: baselines.random_features(records, leads, seed),
+        BOOSTING: lambda leads: baselines.beat_features(records, leads),
+    }
+    head = {RANDOM: baselines.linear, BOOSTING: baselines.boosted}[name]
+    rest = np.zeros((len(mine), len(RHYTHMS)), np.float32)
+    said = {of: head(describe[name](leads), train.truths(records), rows)[mine] for of, leads in LEAD_SETS.items()}
+    return {of: np.concatenate([logits, rest], axis=1) for of, logits in said.items()}
+
+
+def probabilities(logits: Answers, truth: NDArray[np.int8], fold: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return probabilities by set of leads, those of each fold calibrated on the answers of the others."""
+    out = {}
+    for of in LEAD_SETS:
+        said = logits[of][:, : len(OUTPUTS)]
+        out[of] = np.zeros(said.shape)
+        for k in np.unique(fold):
+            out[of][fold == k] = calibrated(said[fold == k], calibrate(said[fold != k], truth[fold != k]))
+    return out
+
+
+def rhythm_probabilities(
+    logits: NDArray[np.float32], allowed: NDArray[np.bool_], fold: NDArray[np.int64], used: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return probabilities of the rhythms of windows, each fold's calibrated on those of the others that are `used`."""
+    said, out = logits[:, len(OUTPUTS) :], np.zeros((len(logits), len(RHYTHMS)))
+    for k in np.unique(fold):
+        others = used & (fold != k)
+        out[fold == k] = Softmax.fit(said[others], allowed[others]).apply(said[fold == k])
+    return out

@@ -1,1 +1,0 @@
-"""The diagnosis network: from any leads of ten seconds to normal or abnormal, and to what is abnormal."""
