@@ -18,7 +18,7 @@ from model import baselines, dataset, monitors, train
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
-from model.score import Softmax, calibrate, calibrated
+from model.score import Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, OUTPUTS, Sets, Show
 
 FOLDS, COPIES = 5, 2
@@ -130,14 +130,20 @@ def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     return {of: np.concatenate([logits, rest], axis=1) for of, logits in said.items()}
 
 
-def probabilities(logits: Answers, truth: NDArray[np.int8], fold: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return probabilities by set of leads, those of each fold calibrated on the answers of the others."""
-    out = {}
-    for of in LEAD_SETS:
-        said = logits[of][:, : len(OUTPUTS)]
-        out[of] = np.zeros(said.shape)
-        for k in np.unique(fold):
-            out[of][fold == k] = calibrated(said[fold == k], calibrate(said[fold != k], truth[fold != k]))
+def probabilities(logits: NDArray[np.float32], truth: NDArray[np.int8], fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return probabilities of `OUTPUTS`, those of each fold calibrated on the answers of the others."""
+    said = logits[:, : len(OUTPUTS)]
+    out = np.zeros(said.shape)
+    for k in np.unique(fold):
+        out[fold == k] = calibrated(said[fold == k], calibrate(said[fold != k], truth[fold != k]))
+    return out
+
+
+def conformal_sets(said: NDArray[np.float64], truth: NDArray[np.int8], fold: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return conformal sets of probabilities, (n, 11, 2), those of each fold by the thresholds of the others."""
+    out = np.zeros((*said.shape, 2), bool)
+    for k in np.unique(fold):
+        out[fold == k] = covered(said[fold == k], conformal(said[fold != k], truth[fold != k]))
     return out
 
 

@@ -123,5 +123,5 @@ def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]
     for k in range(BINS):
         inside = bins == k
         if inside.any():
-            total += inside.mean() * abs(float(right[inside].mean()) - float(confidence[inside].mean()))
+            total += float(inside.mean()) * abs(float(right[inside].mean()) - float(confidence[inside].mean()))
     return total

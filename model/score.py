@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.stats import binom
 
 from model.labels import CONDITIONS, SUPERCLASSES
 
@@ -23,6 +24,9 @@ BINS, SAID = 10, 0.5
 """Bins of the calibration error, and the probability from which on a diagnosis counts as said, for F1."""
 RIDGE, SHIFT_RIDGE = 1e-2, 1e-4
 """How strongly a calibration is held to leave logits as they are."""
+
+CONFORMAL_LEVEL, BAND = 0.9, 0.99
+"""Share of cases whose set is to hold the truth, and what part of chance the band around it leaves in."""
 
 Values = dict[str, float]
 Intervals = dict[str, tuple[float, float]]
@@ -112,6 +116,25 @@ class Figures:
                 self.add(f"brier_skill_{name}{suffix}", _brier_skill(p, so, kept))
             self.add(f"ece_{name}{suffix}", calibration_errors(p, so, kept))
 
+    def add_coverage(self, suffix: str, inside: NDArray[np.bool_], truth: NDArray[np.int8]) -> None:
+        """Add how often the set of each output holds the truth, "no" or "yes", and the band that chance leaves.
+
+        Parameters
+        ----------
+        inside : ndarray of bool, shape (n, k, 2)
+            As of `covered`, by thresholds of other folds.
+        """
+        for k, name in enumerate(OUTPUTS):
+            for word, ending in enumerate(("no", "yes")):
+                held = inside[truth[:, k] == word, k, word]
+                if len(held):
+                    low, high = binom.interval(BAND, len(held), CONFORMAL_LEVEL)
+                    self.values[f"coverage_{name}_{ending}{suffix}"] = round(float(held.mean()), 4)
+                    band = round(float(low / len(held)), 4), round(float(high / len(held)), 4)
+                    self.intervals[f"coverage_{name}_{ending}{suffix}"] = band
+        known = truth >= 0
+        self.values[f"set_size{suffix}"] = round(float(inside.sum(axis=2)[known].mean()), 4)
+
     def add_calibration(self, name: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
         """Add the calibration error over all superclasses together."""
         known = (truth[:, BENCHMARK] >= 0).all(axis=1)
@@ -185,6 +208,36 @@ def calibrated(logits: NDArray[np.floating], fitted: NDArray[np.float64]) -> NDA
 def probability(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-logit)), for any logit."""
     return 0.5 * (1 + np.tanh(0.5 * logit))
+
+
+def conformal(
+    said: NDArray[np.floating], truth: NDArray[np.int8], level: float = CONFORMAL_LEVEL
+) -> NDArray[np.float64]:
+    """Return what the probability of "no" and of "yes" must reach for the word to be in the set, by output: (k, 2).
+
+    Each word's own true cases set its threshold (Mondrian conformal prediction; Vovk, Lindsay, Nouretdinov and
+    Gammerman 2003), so that of future ones, exchangeable with these, the share `level` has it in its set.
+
+    Parameters
+    ----------
+    said : ndarray, shape (n, k)
+        Calibrated probabilities of answers out of fold.
+    truth : ndarray of int8, shape (n, k)
+        -1 is unknown.
+    """
+    out = np.zeros((said.shape[1], 2))
+    for k in range(said.shape[1]):
+        for word in (0, 1):
+            p = said[truth[:, k] == word, k]
+            own = np.sort(p if word else 1 - p)
+            rank = int((len(own) + 1) * (1 - level))
+            out[k, word] = own[rank - 1] if rank else 0.0
+    return out
+
+
+def covered(said: NDArray[np.floating], least: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which words are in the sets, shape (n, k, 2): "no" and "yes", one, both or neither."""
+    return np.stack([1 - said >= least[:, 0], said >= least[:, 1]], axis=2)
 
 
 class Softmax(NamedTuple):

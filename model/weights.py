@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from ecg import weights_file
 from ecg.lead import STANDARD
-from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold
+from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
 from model.frontend import CHUNK_TOKENS, CHUNKS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
 from model.monitors import counted
 from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Answer, Leads, Net, Tokens, folded, place
-from model.score import OUTPUTS, Softmax, calibrate, calibrated
+from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show, fit, person, truths
 
 FORMAT = "vigil-net-1"
@@ -150,6 +150,10 @@ class Network:
         told = calibrated(logits[:, : len(OUTPUTS)], self._platt[_nearest(leads)])
         return np.concatenate([told, self._softmax.apply(logits[:, len(OUTPUTS) :])], axis=1)
 
+    def sets(self, said: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.bool_]:
+        """Return whether "no" and "yes" are in the conformal sets of probabilities (n, 11), shape (n, 11, 2)."""
+        return covered(said, np.array(self.made["conformal"][_nearest(leads)]))
+
     def classify(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         """Answer for windows of many beds, by name of `ANSWERS`; parameters as of `answer`."""
         names = (*OUTPUTS, *RHYTHMS)
@@ -257,7 +261,7 @@ def _batch(
 def _nearest(leads: Sequence[str]) -> str:
     """Return the set of leads whose calibration an answer takes."""
     if len(leads) == 1:
-        return "i" if STANDARD[0] == leads[0] else "ii"
+        return "i" if place(leads[0]) == place("I") else "ii"
     return "12" if len(leads) >= FEW else "ii_v1"
 
 
@@ -278,6 +282,10 @@ def make(
         used = counted(held.windows)
         rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
     windows = [] if held.windows is None else np.unique(held.windows.patient).tolist()
+
+    def probability(of: str) -> NDArray[np.float64]:
+        return probabilities(logits[of], truth, held.record_fold)
+
     made = {
         "format": FORMAT,
         "command": command,
@@ -289,6 +297,7 @@ def make(
         "monitors": windows,
         "calibration": {of: calibrate(logits[of][:, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
         "rhythm_calibration": list(rhythm),
+        "conformal": {of: conformal(probability(of), truth).tolist() for of in LEAD_SETS},
         "figures": figures(answers),
         "versions": {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
         | {"python": platform.python_version()},

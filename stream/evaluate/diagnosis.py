@@ -106,9 +106,13 @@ def _cross_validated(data: Path, work: Path | None) -> dict[str, Any]:
 
 def _figures(logits: Mapping[str, crossval.Answers], material: crossval.Material) -> dict[str, Any]:
     records, truth = material.copies[0], truths(material.copies[0])
-    said = {name: crossval.probabilities(each, truth, material.record_fold) for name, each in logits.items()}
+    fold = material.record_fold
+    said = {
+        name: {of: crossval.probabilities(each[of], truth, fold) for of in LEAD_SETS} for name, each in logits.items()
+    }
     figures = Figures()
     _add(figures, records, said, np.ones(len(truth), bool))
+    figures.add_coverage("", crossval.conformal_sets(said[crossval.NET]["12"], truth, fold), truth)
     if material.windows is not None:
         figures.values |= _rhythms(logits[crossval.NET][crossval.WINDOWS], material.windows, material.window_fold)
     return _printed(figures, records)
