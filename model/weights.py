@@ -190,7 +190,7 @@ class Network:
         Raises
         ------
         ValueError
-            The signal has another number of leads than names, or none.
+            The signal has another number of leads than names, or none, or its rate is none of 100 to 1000 Hz.
         """
         x = np.asarray(signal_mv, np.float32)
         if x.ndim != 2 or not len(leads) or len(x) != len(leads):

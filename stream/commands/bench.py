@@ -68,3 +68,11 @@ def bench_beats(
     from stream.bench_beats import beats
 
     raise SystemExit(beats(json=json, quick=quick))
+
+
+@app.command("infer")
+def bench_infer(json: Json = False) -> None:
+    """Windows a second of the network on one core, from scratch and with shared chunks, against the peak."""
+    from stream.bench_infer import infer
+
+    raise SystemExit(infer(json=json))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import ecg.microvolts
 import ecg.window
 from ecg.microvolts import MOST_UV, counts, millivolts, whole
-from ecg.window import HOP, WINDOW, Window, Windows
+from ecg.window import HALO, HOP, SPAN, WINDOW, Window, Windows
 
 
 def signal(leads: int, n: int, seed: int = 0) -> NDArray[np.float32]:
@@ -39,8 +39,9 @@ SIZES = st.lists(st.one_of(st.integers(0, 60), st.integers(0, 6000)), max_size=6
 def test_any_chunks_give_the_windows_of_the_signal_itself(leads: int, n: int, sizes: list[int]) -> None:
     mv, windows = signal(leads, n), Windows(leads)
     got = [window for chunk in chunks(mv, sizes) for window in windows.feed(chunk)]
+    before = np.concatenate([np.full((leads, SPAN), np.nan, np.float32), mv], axis=1)
     ends = range(WINDOW, n + 1, HOP)
-    assert as_bytes(got) == [(end, np.ascontiguousarray(mv[:, end - WINDOW : end]).tobytes()) for end in ends]
+    assert as_bytes(got) == [(end, np.ascontiguousarray(before[:, end : end + SPAN]).tobytes()) for end in ends]
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,15 +59,16 @@ def test_missing_samples_are_marked_and_others_are_not() -> None:
     mv = np.zeros((2, WINDOW), dtype=np.float32)
     mv[1, 100:200] = np.nan
     (window,) = Windows(2).feed(mv)
-    assert window.missing.sum() == 100
-    assert window.missing[1, 100:200].all()
+    assert window.missing[:, :HALO].all()
+    assert window.missing[:, HALO:].sum() == 100
+    assert window.missing[1, HALO + 100 : HALO + 200].all()
 
 
 def test_a_window_given_out_never_changes() -> None:
     windows = Windows(1)
     (window,) = windows.feed(np.zeros((1, WINDOW), dtype=np.float32))
     windows.feed(np.ones((1, WINDOW), dtype=np.float32))
-    assert not window.mv.any()
+    assert not window.mv[:, HALO:].any()
 
 
 def test_a_new_stretch_has_its_first_window_after_ten_seconds() -> None:
@@ -75,7 +77,7 @@ def test_a_new_stretch_has_its_first_window_after_ten_seconds() -> None:
     windows.reset(2)
     assert windows.feed(np.zeros((2, WINDOW - 1), dtype=np.float32)) == []
     (window,) = windows.feed(np.zeros((2, 1), dtype=np.float32))
-    assert (window.end, window.mv.any()) == (WINDOW, False)
+    assert (window.end, window.mv[:, HALO:].any(), window.missing[:, :HALO].all()) == (WINDOW, False, True)
 
 
 def test_signal_of_another_number_of_leads_is_refused() -> None:

@@ -15,7 +15,8 @@ from ecg.frame import Admit, Command, Setup, Tick, encode
 from simulators.bedside import Bedside
 from simulators.source import Source
 from stream.batch import Record
-from stream.pipeline import Pipeline, Predict
+from stream.look import Net
+from stream.pipeline import Pipeline
 from stream.placement import partition_of
 
 T0_NS = 1_800_000_000_000_000_000
@@ -101,7 +102,7 @@ def _in_time(sources: Mapping[str, Source], frame_s: float) -> Iterator[tuple[fl
 
 
 def decided(
-    records: Sequence[Record], cut: Cut, nets: Mapping[str, Predict], restart: int | None = None
+    records: Sequence[Record], cut: Cut, nets: Mapping[str, Net], restart: int | None = None
 ) -> dict[str, bytes]:
     """Return the alerts of a log by id; the pipeline is restored from its snapshots once it is past a record.
 
@@ -128,7 +129,7 @@ def decided(
     return found
 
 
-def _pipeline(cut: Cut, nets: Mapping[str, Predict]) -> Pipeline:
+def _pipeline(cut: Cut, nets: Mapping[str, Net]) -> Pipeline:
     pipeline = Pipeline(nets)
     pipeline.partitions = cut.partitions
     return pipeline
@@ -143,7 +144,7 @@ def comparable(value: bytes) -> Alert:
 
 def compared(
     sources: Mapping[str, Source],
-    nets: Mapping[str, Predict],
+    nets: Mapping[str, Net],
     seed: int,
     cuts: Sequence[Cut] = CUTS,
     tell: Callable[[Row], None] = lambda row: None,

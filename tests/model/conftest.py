@@ -1,26 +1,43 @@
-"""A network with random weights, for what holds whatever it has learned."""
+"""A network with random weights, and small sets of records that any network can tell apart."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
 
-from model import weights
-from model.labels import CLASSES
-from model.net import RhythmNet
+from model import dataset, monitors, weights
+from tests.model import made_up
 
 
 @pytest.fixture(scope="session")
-def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    net = RhythmNet(len(CLASSES))
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.15)
+def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights.save(path, net.eval(), 0.9, [0.1, 0.0, -0.2, 0.3, 0.0, -0.1], {"figures": {}})
+    path.write_bytes(made_up.random_weights())
     return path
 
 
 @pytest.fixture(scope="session")
-def random_classifier(random_weights: Path) -> weights.Classifier:
-    return weights.load(random_weights)
+def network(weights_path: Path) -> weights.Network:
+    return weights.load(weights_path)
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of twelve-lead rows and strips of a monitor."""
+    folder = tmp_path_factory.mktemp("sets")
+    made_up.write_rows(folder)
+    made_up.write_strips(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generated(rows: Path) -> dataset.Records:
+    return dataset.read_sets(rows)
+
+
+@pytest.fixture(scope="session")
+def strips(rows: Path) -> dataset.Records:
+    found = monitors.cached(rows, None)
+    assert found is not None
+    return found

@@ -10,10 +10,13 @@ import pytest
 
 from ecg import weights_file
 from ecg.alert import Alert, Evidence
+from ecg.window import SPAN
+from model import dataset, monitors, rhythms, weights
 from model.explain import prototypes
-from model.explain.saliency import CELL, deletion, log_odds, saliency
+from model.explain.saliency import CELL, choose_leads, deletion, log_odds, saliency
 from model.explain.sentence import Measured, sentence
-from model.weights import Classifier, load, shipped
+from model.labels import RHYTHMS
+from model.weights import load, shipped
 
 SHAPE = (2, 20)
 SHA = "a" * 64
@@ -66,30 +69,60 @@ def test_log_odds_are_of_one_answer_against_all_others_and_do_not_overflow() -> 
     assert log_odds(np.array([[900.0, -900.0]], np.float32), 0) == pytest.approx(1800)
 
 
-@pytest.fixture(scope="module")
-def network() -> Classifier:
-    return load(shipped())
-
-
-def test_marks_on_the_network_count_more_than_chance(network: Classifier) -> None:
-    rng, t = np.random.default_rng(5), np.arange(2500) / 250
-    x = np.full((2, 2500), np.nan, np.float32)
+def test_marks_on_the_network_count_more_than_chance() -> None:
+    network = load(shipped())
+    rng, t = np.random.default_rng(5), np.arange(SPAN) / 250
+    x = np.full((2, SPAN), np.nan, np.float32)
     x[0] = (
-        np.sin(2 * np.pi * 4.5 * t) * (t > 5) + np.sin(np.pi * 1.1 * t) ** 41 * (t <= 5) + 0.02 * rng.normal(size=2500)
+        np.sin(2 * np.pi * 4.5 * t) * (t > 5) + np.sin(np.pi * 1.1 * t) ** 41 * (t <= 5) + 0.02 * rng.normal(size=SPAN)
     )
-    why = saliency(network.logits, x, network.classes.index("ventricular_fibrillation"))
+
+    def answer(x_mv: np.ndarray) -> np.ndarray:
+        return network.rhythm_logits(x_mv, ["II", "V1"])
+
+    why = saliency(answer, x, RHYTHMS.index("ventricular_fibrillation"))
+    assert why.weight.shape == (2, SPAN // CELL)
     assert not why.weight[1].any()
-    fall = deletion(network.logits, x, why, 10)
+    fall = deletion(answer, x, why, 10)
     assert fall.marked > 2 * fall.at_random
 
 
-def test_logits_and_features_are_what_the_probabilities_come_from(network: Classifier) -> None:
-    x = np.random.default_rng(1).normal(0, 0.3, (19, 2, 2500)).astype(np.float32)
-    logits, features = network.logits(x), network.features(x)
-    assert logits.shape == (19, len(network.classes))
-    assert features.shape == (19, 64)
-    assert np.array_equal(network._calibrated(logits[:16]), network.predict_windows(x[:16]))
-    assert np.array_equal(network.features(x[18:])[0], features[18])
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"], (1, 6)),
+        (["V5", "MLII"], (0, 1)),
+        (["ECG"], (0,)),
+        (["a", "b", "c"], (0, 1)),
+        (["a", "V1", "MDC_ECG_LEAD_II"], (1, 2)),
+        ([], ()),
+    ],
+)
+def test_two_leads_are_chosen_by_what_they_show(names: list[str], chosen: tuple[int, ...]) -> None:
+    assert choose_leads(names) == chosen
+
+
+def test_prototypes_of_records_are_of_windows_that_may_be_one_rhythm_alone(
+    rows: Path, weights_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "shipped", lambda: weights_path)
+    found = prototypes.train(rows, tmp_path / "p.safetensors")
+    again = prototypes.load(tmp_path / "p.safetensors", load(weights_path).sha256)
+    assert np.array_equal(again.centre, found.centre)
+    counts = {name: int(found.windows[[name == k for k in found.labels]].sum()) for name in set(found.labels)}
+    assert counts == {"sinus": 8, "atrial_fibrillation": 8, "noise": 8}
+    with pytest.raises(ValueError, match="data must hold"):
+        prototypes.train(tmp_path, tmp_path / "q.safetensors")
+
+
+def test_features_of_kept_chunks_are_those_of_the_signal(
+    rows: Path, strips: dataset.Records, network: weights.Network
+) -> None:
+    read = monitors._read(rows / "cinc2017" / "A00000")
+    cut = read.cut(10.0, rhythms.PLAIN, "cinc2017/A00000")
+    assert cut is not None
+    wanted = network.features_of(cut.span_mv[None], ["ECG"])
+    assert np.array_equal(prototypes._features(network, strips, np.intp(1)), wanted)
 
 
 def _clusters() -> tuple[np.ndarray, np.ndarray]:

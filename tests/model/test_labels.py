@@ -3,12 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from model.diagnosis import labels
-from model.diagnosis.labels import CONDITIONS, RHYTHMS, SUPERCLASSES, of_codes, of_superclasses
+from model import labels
+from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES, of_codes, of_superclasses
 
 
 def condition(codes: dict[str, float], name: str, *, amplitude: bool = True) -> int:
     return int(of_codes(codes, amplitude=amplitude).condition[CONDITIONS.index(name)])
+
+
+def rhythms(truth: labels.Truth) -> list[str]:
+    """Return the rhythms that are allowed."""
+    return [name for name, so in zip(RHYTHMS, truth.rhythm, strict=True) if so]
 
 
 @pytest.mark.parametrize("code", ["SR", "SBRAD", "STACH", "SARRH"])
@@ -17,7 +22,7 @@ def test_a_sinus_rate_or_arrhythmia_alone_is_no_disease(code: str) -> None:
     assert beside_norm.normal == 1
     assert not beside_norm.condition.any()
     assert (alone.normal, alone.superclass.tolist()) == (labels.UNKNOWN, [labels.UNKNOWN] * 5)
-    assert RHYTHMS[alone.rhythm] == "sinus"
+    assert rhythms(alone) == ["sinus"]
 
 
 @pytest.mark.parametrize("code", ["AFIB", "AFLT"])
@@ -26,13 +31,13 @@ def test_fibrillation_and_flutter_are_an_arrhythmia_without_a_superclass(code: s
     assert (truth.superclass == labels.UNKNOWN).all()
     assert (condition({code: 0.0}, "arrhythmia"), truth.normal) == (1, 0)
     assert of_codes({"NORM": 100.0, code: 0.0}).normal == 0
-    assert RHYTHMS[truth.rhythm] == "atrial_fibrillation"
+    assert rhythms(truth) == ["atrial_fibrillation"]
 
 
 def test_pacing_hides_what_is_not_stated_and_goes_before_the_rhythm_beneath() -> None:
     truth = of_codes({"PACE": 100.0, "IMI": 100.0, "SR": 0.0})
     assert truth.condition.tolist() == [0, 1, 1, labels.UNKNOWN, labels.UNKNOWN]
-    assert (RHYTHMS[truth.rhythm], truth.normal) == ("paced", 0)
+    assert (rhythms(truth), truth.normal) == (["paced"], 0)
 
 
 def test_hypertrophy_by_voltage_counts_only_where_amplitude_was_kept() -> None:
@@ -58,7 +63,14 @@ def test_a_shape_makes_a_condition_unknown_and_a_diagnosis_beside_it_makes_it_kn
 def test_superclasses_alone_say_nothing_of_arrhythmia_and_rhythm() -> None:
     truth = of_superclasses(dict.fromkeys(SUPERCLASSES, False) | {"CD": True})
     assert truth.condition.tolist() == [labels.UNKNOWN, 1, 0, 0, 0]
-    assert (truth.normal, truth.rhythm) == (0, labels.UNKNOWN)
+    assert truth.normal == 0
+    assert truth.rhythm.all()
+
+
+def test_two_rhythms_at_odds_and_none_leave_all_that_there_are() -> None:
+    assert of_codes({"SVTAC": 0.0, "PSVT": 0.0}).rhythm.sum() == 1
+    assert of_codes({"AFIB": 0.0, "SR": 0.0}).rhythm.all()
+    assert of_codes({"NORM": 100.0}).rhythm.all()
 
 
 def test_a_statement_that_is_not_in_the_table_is_refused() -> None:

@@ -1,7 +1,9 @@
+import numpy as np
+import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.diagnosis.net import LEADS, Answer, DiagnosisNet, Leads
+from model.net import LAGS, LEADS, Answer, Leads, Net, folded, place, regularity
 
 N = 2
 
@@ -15,9 +17,9 @@ def batch(leads: int, seed: int = 0) -> Leads:
     )
 
 
-def trained_in_part() -> DiagnosisNet:
+def trained_in_part() -> Net:
     torch.manual_seed(1)
-    net = DiagnosisNet()
+    net = Net()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return net.eval()
@@ -77,9 +79,53 @@ def test_chunks_run_one_by_one_give_the_same_tokens_to_the_bit() -> None:
     net, leads = trained_in_part(), batch(1)
     one = [net.tokens(leads.wave[:1, :, k : k + 1], leads.morlet[:1, :, k : k + 1]) for k in range(5)]
     again = [net.tokens(leads.wave[:1, :, k : k + 1], leads.morlet[:1, :, k : k + 1]) for k in (4, 2, 0)]
-    assert torch.equal(torch.cat([again[2], again[1], again[0]], 2), torch.cat([one[0], one[2], one[4]], 2))
-    whole = net.tokens(leads.wave, leads.morlet)[:1]
-    assert torch.allclose(torch.cat(one, 2), whole, atol=1e-5)
+    for a, b in zip(again, (one[4], one[2], one[0]), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    for parts, whole in zip(zip(*one, strict=True), net.tokens(leads.wave, leads.morlet), strict=True):
+        assert torch.allclose(torch.cat(parts, 2), whole[:1], atol=1e-5)
+
+
+def test_batches_together_are_answered_as_each_alone_but_share_one_statistic_without_what_is_missing() -> None:
+    net, two, one = trained_in_part(), batch(2), batch(1, seed=3)
+    gone = two._replace(mask=two.mask.clone())
+    gone.mask[0, 0, :10] = 0
+    with torch.inference_mode():
+        for said, alone in zip(net.together([gone, one]), (net(gone), net(one)), strict=True):
+            assert torch.allclose(together(said), together(alone), atol=1e-4)
+    net.train()
+    seen: list[int] = []
+    net.stem.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    net.together([gone, one])
+    assert seen == [N * 2 * 5 - 1 + N * 5]
+
+
+@torch.inference_mode()
+def test_folded_normalisation_answers_the_same() -> None:
+    net, leads = trained_in_part(), batch(2)
+    for norm in (net.stem.first_norm, net.stem.second_norm, net.stem.mix_norm):
+        torch.nn.init.normal_(norm.running_mean, std=0.3)  # pyright: ignore[reportArgumentType]
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2)  # pyright: ignore[reportArgumentType]
+    plain = together(net(leads))
+    assert torch.allclose(together(folded(net)(leads)), plain, atol=1e-4)
+    assert isinstance(net.stem.first_norm, torch.nn.Identity)
+
+
+@torch.inference_mode()
+def test_a_regular_signal_is_like_itself_at_its_interval_and_an_irregular_one_at_none() -> None:
+    rng = np.random.default_rng(0)
+    pulse = torch.zeros(2, 1, 250)
+    pulse[0, 0, ::20] = 1
+    pulse[1, 0, rng.choice(250, 13, replace=False)] = 1
+    found = regularity(pulse)
+    assert found.shape == (2, 1, LAGS[1] - LAGS[0])
+    assert found[0, 0].argmax() + LAGS[0] in (20, 40)
+    assert found[0, 0, 20 - LAGS[0]] > 0.9
+    assert found[1, 0].max() < 0.6
+
+
+@pytest.mark.parametrize(("name", "at"), [("II", 1), ("Lead II", 1), ("MLII", 1), ("mcl1", 6), ("V", 12), ("ECG", 12)])
+def test_a_monitors_lead_is_where_it_looks_from(name: str, at: int) -> None:
+    assert place(name) == at
 
 
 def test_it_is_small_enough_for_a_ward() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.diagnosis import dataset, persons
+from model import dataset, persons
 
 
 def test_beats_of_one_shape_are_more_alike_than_those_of_two(generated: dataset.Records) -> None:

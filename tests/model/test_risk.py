@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg.condition import LETHAL
-from model.labels import CLASSES
 from model.risk import FALL_S, FIRST_S, LEVELS, RiskLevel
+from model.weights import ANSWERS
 
 NS = 1_000_000_000
-QUIET = {"normal": 0.95, "other": 0.03, "atrial_fibrillation": 0.02}
-VT = {"ventricular_tachycardia": 0.7, "ventricular_fibrillation": 0.25, "normal": 0.05}
-AF = {"atrial_fibrillation": 0.9, "normal": 0.1}
-NOISE = {"noise": 0.95, "normal": 0.05}
+QUIET = {"sinus": 0.95, "arrhythmia": 0.03, "atrial_fibrillation": 0.02}
+VT = {"ventricular_tachycardia": 0.7, "ventricular_fibrillation": 0.25, "sinus": 0.05}
+AF = {"atrial_fibrillation": 0.9, "sinus": 0.1}
+NOISE = {"noise": 0.95, "sinus": 0.05}
 
 
 class Bed:
@@ -171,7 +171,7 @@ def test_reasons_come_in_order_of_weight() -> None:
 
 
 evidence = st.tuples(
-    st.none() | st.dictionaries(st.sampled_from(CLASSES), st.floats(0, 1), max_size=6),
+    st.none() | st.dictionaries(st.sampled_from(ANSWERS), st.floats(0, 1), max_size=6),
     st.none() | st.floats(0, 300),
     st.lists(st.sampled_from([*LETHAL, "rate_high", "lead_off"]), max_size=2),
     st.booleans(),

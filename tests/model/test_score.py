@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.diagnosis import score
-from model.evaluate import auroc, calibration_error
+from model import score
+from model.rhythm_score import auroc, calibration_error
 
 RNG = np.random.default_rng(5)
 N = 400
@@ -61,3 +61,29 @@ def test_saying_the_share_of_positives_has_no_skill() -> None:
     figures = score.Figures()
     figures.add_outputs("", np.full((N, 11), TRUTH.mean()), truth, score.draws(PATIENT, 5))
     assert figures.values["brier_skill_normal"] == pytest.approx(0, abs=1e-6)
+
+
+def test_rhythms_are_calibrated_by_what_is_allowed_and_overconfidence_is_taken_back() -> None:
+    n, classes = 4000, 4
+    label = RNG.integers(0, classes, n)
+    honest = RNG.normal(size=(n, classes)) + 2 * np.eye(classes)[label]
+    allowed = np.eye(classes, dtype=bool)[label]
+    plain, sharp = (score.Softmax.fit(honest * k, allowed) for k in (1, 4))
+    assert sharp.temperature == pytest.approx(4 * plain.temperature, rel=0.02)
+    assert np.allclose(sharp.apply(4 * honest), plain.apply(honest), atol=0.01)
+    wide = allowed | np.eye(classes, dtype=bool)[RNG.integers(0, classes, n)]
+    assert score.Softmax.fit(honest, wide).temperature == pytest.approx(plain.temperature, rel=0.25)
+    unknown = np.concatenate([allowed, np.ones((50, classes), bool)])
+    assert score.Softmax.fit(np.concatenate([honest, 9 * honest[:50]]), unknown) == plain
+    assert score.Softmax.fit(honest, np.ones_like(allowed)) == (1.0, (0.0,) * classes)
+
+
+def test_a_shifted_prevalence_of_a_rhythm_is_taken_back() -> None:
+    n, bias = 8000, np.array([1.0, 0.0, -1.0])
+    honest = RNG.normal(size=(n, 3)) * 1.5
+    p = score.Softmax(1.0, tuple(bias)).apply(honest)
+    assert p.sum(axis=1) == pytest.approx(1)
+    label = (RNG.random((n, 1)) > p.cumsum(axis=1)).sum(axis=1)
+    fitted = score.Softmax.fit(honest, np.eye(3, dtype=bool)[label])
+    assert fitted.temperature == pytest.approx(1, abs=0.06)
+    assert np.subtract(fitted.bias, np.mean(fitted.bias)) == pytest.approx(bias, abs=0.1)

@@ -1,6 +1,6 @@
-"""Training on generated rows: the whole way from records to figures, once."""
+"""Training on generated rows and strips: the whole way from records to figures, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,24 +9,49 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.diagnosis import baselines, crossval, dataset, train, weights
-from model.diagnosis.crossval import Asked
-from model.diagnosis.score import OUTPUTS, calibrated
-from model.evaluate import auroc
+from model import baselines, crossval, dataset, train, weights
+from model.crossval import WINDOWS, Asked
+from model.labels import RHYTHMS
+from model.rhythm_score import auroc
+from model.score import OUTPUTS
+from model.train import LEAD_SETS, Sets
 from stream.evaluate import diagnosis
+
+WIDTH = len(OUTPUTS) + len(RHYTHMS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _as_before() -> Iterator[None]:
+    """Give torch back as it was: training makes it deterministic, on one thread."""
+    threads = torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(threads)
+
+
+def logits_of(n: int) -> dict[str, torch.Tensor]:
+    shapes = {"normal": (n,), "condition": (n, 5), "superclass": (n, 5), "rhythm": (n, len(RHYTHMS))}
+    return {name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()}
 
 
 def test_an_unknown_label_gives_no_gradient(generated: dataset.Records) -> None:
     leads, truths = train.drawn([generated], np.arange(4), np.random.default_rng(1))
-    width = {"normal": (4,), "condition": (4, 5), "superclass": (4, 5), "rhythm": (4, 4)}
-    logits = {name: torch.zeros(shape, requires_grad=True) for name, shape in width.items()}
+    logits = logits_of(4)
     unknown = truths._replace(
-        condition=torch.full_like(truths.condition, -1), rhythm=torch.full_like(truths.rhythm, -1)
+        condition=torch.full_like(truths.condition, -1), rhythm=torch.ones_like(truths.rhythm, dtype=torch.bool)
     )
     train.masked_loss(train.Answer(**logits), unknown).backward()
-    assert not logits["condition"].grad.any()  # pyright: ignore[reportOptionalMemberAccess]
+    for name in ("condition", "rhythm"):
+        assert not logits[name].grad.any()  # pyright: ignore[reportOptionalMemberAccess]
     assert logits["superclass"].grad.any()  # pyright: ignore[reportOptionalMemberAccess]
     assert leads.wave.shape[0] == 4
+
+
+def test_a_rhythm_that_may_be_several_costs_what_the_others_are_given() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(3, 1)
+    allowed = torch.tensor([[True, False, False], [True, True, False], [True, True, True]])
+    for rows, wanted in (([0], -np.log(0.5)), ([1], -np.log(0.8)), ([0, 2], -np.log(0.5)), ([2], 0)):
+        assert float(train.allowed_loss(logits[rows], allowed[rows])) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_batches_draw_many_sets_of_leads_and_all_twelve_about_half_the_time() -> None:
@@ -36,66 +61,120 @@ def test_batches_draw_many_sets_of_leads_and_all_twelve_about_half_the_time() ->
     assert {1, 2, 3, 4, 5, 6, 12} <= {len(names) for names in drawn}
 
 
-@pytest.fixture(scope="module")
-def done(generated: dataset.Records, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Asked]:
-    """Weights trained on generated rows, and the folder that keeps the folds."""
-    work = tmp_path_factory.mktemp("work")
-    asked = Asked(seed=3, epochs=5, folds=2, work=work)
-    patched = pytest.MonkeyPatch()
-    patched.setattr(train, "BATCH", 4)
-    patched.setattr(train, "_subset", lambda rng: ("II",))
-    patched.setattr(crossval, "THREADS", 1)
-    shown: list[str] = []
-    (work / "w.safetensors").write_bytes(
-        weights.make([generated, generated], asked, "vigil train diagnosis", shown.append)
+def test_a_rare_rhythm_and_a_patient_with_few_windows_gain_by_drawing() -> None:
+    rhythm = np.repeat(np.eye(2, dtype=bool), [90, 10], axis=0)
+    patient = np.array(["a"] * 81 + ["b"] * 9 + ["c"] * 10)
+    chance = train.chances(rhythm, patient)
+    assert chance.sum() == pytest.approx(1)
+    assert chance[90:].sum() == pytest.approx(np.sqrt(10) / (np.sqrt(90) + np.sqrt(10)))
+    assert chance[:81].sum() / chance[81:90].sum() == pytest.approx(3)
+
+
+def test_a_changed_window_keeps_a_lead_and_what_it_lost_is_masked(strips: dataset.Records) -> None:
+    both = strips._replace(
+        leads=strips.leads._replace(**{k: v[:, [0, 0]] for k, v in strips.leads._asdict().items()}),
+        lead=np.tile(np.array([1, 6], np.int8), (len(strips.name), 1)),
     )
-    (work / "shown").write_text("\n".join(shown))
-    patched.undo()
-    torch.use_deterministic_algorithms(False)
-    return work, asked
+    rows = np.tile(np.arange(len(strips.name)), 20)
+    plain, (leads, truths) = train.batch([both.take(rows)]), train.varied(both, rows, np.random.default_rng(5))
+    there = (leads.mask.unflatten(2, (5, -1)) > 0).any(3)
+    assert (there.sum(2) > 0).any(1).all()
+    gone = (there.sum(2) == 0).any(1)
+    assert train.DROP_LEAD - 0.1 < gone.float().mean() < train.DROP_LEAD + 0.1
+    assert not leads.wave[~there].any()
+    assert not leads.morlet[~there].any()
+    holes = ((there.sum(2) == 4) & (plain.mask[:, :, :50:10].sum(2) == 5)).any(1).float().mean()
+    assert 0 < holes < 2 * train.HOLE
+    assert torch.equal(leads.wave[there].abs(), plain.wave[there].abs())
+    turned = (leads.wave[there] * plain.wave[there]).sum(1) < 0
+    assert train.FLIP / 2 < turned.float().mean() < 2 * train.FLIP
+    assert (truths.rhythm.numpy() == strips.rhythm[rows]).all()
+    assert (leads.amplitude.numpy() == 0).mean() == pytest.approx(train.HIDE_LEVEL, abs=0.1)
 
 
-def test_it_learns_and_a_run_goes_on_where_it_ended(
-    done: tuple[Path, Asked], generated: dataset.Records, monkeypatch: pytest.MonkeyPatch
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    generated: dataset.Records, strips: dataset.Records
 ) -> None:
-    work, asked = done
-    monkeypatch.setattr(train, "fit", lambda *args, **rest: pytest.fail("trained again"))
-    monkeypatch.setattr(crossval, "THREADS", 1)
-    found, fold = crossval.out_of_fold([generated], asked, [crossval.NET])
-    assert len(np.unique(fold)) == 2
-    assert found["net"]["ii"].any(axis=1).all()
-    assert len(list(work.glob("net-3-5-*of2.npz"))) == 2
-    losses = [float(line.split()[-1]) for line in (work / "shown").read_text().splitlines() if line.startswith("all:")]
+    sets = Sets([generated], np.arange(4), strips, np.arange(12))
+    torch.set_num_threads(1)
+    one, two, other = (list(train.fit(sets, seed, epochs=1).state_dict().values()) for seed in (7, 7, 8))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+class Done:
+    """A network trained on generated rows and strips, by two folds in processes of their own, and what was shown."""
+
+    def __init__(self, rows: Path, work: Path) -> None:
+        self.asked, self.shown = Asked(rows, work, seed=3, epochs=12, folds=2), list[str]()
+        self.held = crossval.material(self.asked)
+        self.file = work / "w.safetensors"
+        self.file.write_bytes(
+            weights.make(
+                self.asked, self.held, "vigil train net", lambda a: diagnosis._figures(a, self.held), self.shown.append
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def done(rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    return Done(rows, tmp_path_factory.mktemp("work"))
+
+
+def test_it_learns_the_diagnosis_and_the_rhythm(done: Done, strips: dataset.Records) -> None:
+    losses = [float(line.split()[-1]) for line in done.shown if line.startswith("all:")]
+    assert len(losses) == done.asked.epochs
     assert losses[-1] < 0.7 * losses[0]
+    said = train.answers(weights.load(done.file).net, strips, np.arange(len(strips.name)))
+    noise = RHYTHMS.index("noise")
+    assert auroc(said[:, len(OUTPUTS) + noise], strips.rhythm[:, noise]) > 0.9
 
 
-def test_weights_answer_for_any_leads_at_any_rate(
-    done: tuple[Path, Asked], rows: Path, generated: dataset.Records
-) -> None:
-    made = weights.load(done[0] / "w.safetensors")
-    assert made.made["seed"] == 3
+def test_a_run_goes_on_where_it_ended(done: Done) -> None:
+    folds = sorted(done.asked.work.glob("net-3-12-*of2.npz"))
+    written = [file.stat().st_mtime_ns for file in folds]
+    assert len(folds) == 2
+    found = crossval.out_of_fold(done.asked, done.held, [crossval.NET])[crossval.NET]
+    assert [file.stat().st_mtime_ns for file in folds] == written
+    assert set(found) == {*LEAD_SETS, WINDOWS}
+    for of, logits in found.items():
+        assert logits.shape == (len(done.held.fold_of(of)), WIDTH)
+        for k, file in enumerate(folds):
+            with np.load(file) as kept:
+                assert np.array_equal(logits[done.held.fold_of(of) == k], kept[of])
+
+
+def test_weights_say_how_they_were_made_and_what_they_are_worth(done: Done) -> None:
+    made = weights.load(done.file).made
+    assert (made["seed"], made["epochs"], made["command"]) == (3, 12, "vigil train net")
+    assert made["records"] == [f"ptbxl_zscored/{1000 + k}" for k in range(16)]
+    assert made["monitors"] == [f"cinc2017/A{k:05}" for k in range(12)]
+    assert made["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert made["rhythm_calibration"][0] > 0
+    assert any(made["rhythm_calibration"][1])
+    figures = made["figures"]["figures"]
+    assert figures["rhythm_windows_noise"] == 8
+    assert figures["rhythm_patients_atrial_fibrillation"] == 4
+    assert 0 <= figures["rhythm_ece"] <= 1
+    assert figures["ptbxl_zscored_records"] == 16
+
+
+def test_weights_answer_for_any_leads_at_any_rate(done: Done, rows: Path, generated: dataset.Records) -> None:
+    made = weights.load(done.file)
     z = np.load(rows / "ptbxl_zscored" / "signals.npz")["z10"][:2] * 0.015
-    whole = generated._replace(amplitude=np.ones(len(z), bool))
-    logits = train.answers(made.net, whole, np.arange(2), ["II"])[:, : len(OUTPUTS)]
+    whole = generated._replace(amplitude=np.ones(len(generated.name), bool))
+    logits = train.answers(made.net, whole, np.arange(2), ["II"])
     told = made.predict(z[1, 1:2], 100.0, ["II"])
-    assert list(told.values()) == pytest.approx(calibrated(logits, made.calibration["ii"])[1].tolist(), abs=1e-3)
-    one = made.predict(np.repeat(z[1, 1:2], 2, axis=1), 200.0, ["ml2"], age=60, sex=1)
-    assert set(one) == set(OUTPUTS)
+    assert list(told.values()) == pytest.approx(made.probabilities(logits, ["II"])[1].tolist(), abs=1e-3)
+    one = made.predict(np.repeat(z[1, 1:2], 2, axis=1), 200.0, ["ml2"])
+    assert list(one) == [*OUTPUTS, *RHYTHMS]
     assert all(0 <= p <= 1 for p in one.values())
-    with pytest.raises(ValueError, match="leads"):
-        made.predict(z[0], 100.0, ["I"])
-
-
-def test_a_file_that_is_none_of_the_networks_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "w").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-    with pytest.raises(ValueError, match="weights"):
-        weights.load(tmp_path / "w")
 
 
 def test_figures_of_records_that_were_trained_on_are_no_headline(
-    done: tuple[Path, Asked], rows: Path, capsys: pytest.CaptureFixture[str]
+    done: Done, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert diagnosis.evaluate(rows, json=False, cross_validate=False, file=done[0] / "w.safetensors") == 0
+    assert diagnosis.evaluate(rows, json=False, cross_validate=False, file=done.file) == 0
     printed = capsys.readouterr().out
     assert "ece_in_sample" in printed
     assert "auroc_normal_in_sample" in printed
@@ -103,19 +182,31 @@ def test_figures_of_records_that_were_trained_on_are_no_headline(
 
 
 def test_cross_validated_figures_are_of_every_model_with_intervals_and_differences(
-    rows: Path, generated: dataset.Records, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rows: Path,
+    generated: dataset.Records,
+    strips: dataset.Records,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    truth, skill = train.truths(generated), {"net": 9.0, "resnet": 0.0, "random_encoder": 0.0, "boosting": 0.0}
-
-    def answered(name: str, copies: object, rows: object, held: NDArray[np.int64], *rest: object) -> crossval.Answers:
-        noise = np.random.default_rng(len(held)).normal(size=(len(held), len(OUTPUTS)))
-        return {of: (skill[name] * truth[held] + noise).astype(np.float32) for of in train.LEAD_SETS}
-
-    monkeypatch.setattr(crossval, "_answered", answered)
+    """The folds are there already: what they say is taken, and each row's from its own fold."""
     monkeypatch.setattr(crossval, "COPIES", 0)
-    monkeypatch.setattr(crossval, "THREADS", 1)
-    assert diagnosis.evaluate(rows, json=True, cross_validate=True) == 0
-    torch.use_deterministic_algorithms(False)
+    asked = Asked(rows, tmp_path)
+    held, truth, skill = crossval.material(asked), train.truths(generated), {"net": 9.0}
+    rhythm = 9.0 * strips.rhythm.astype(np.float32)
+    for name in diagnosis.MODELS:
+        for k in range(asked.folds):
+            mine = np.flatnonzero(held.record_fold == k)
+            noise = np.random.default_rng(k).normal(size=(len(mine), WIDTH)).astype(np.float32)
+            noise[:, : len(OUTPUTS)] += skill.get(name, 0.0) * truth[mine]
+            said = dict.fromkeys(LEAD_SETS, noise)
+            if name == crossval.NET:
+                seen = np.flatnonzero(held.window_fold == k)
+                said[WINDOWS] = np.concatenate([np.zeros((len(seen), len(OUTPUTS)), np.float32), rhythm[seen]], axis=1)
+            np.savez(
+                tmp_path / f"{name}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz", allow_pickle=False, **said
+            )
+    assert diagnosis.evaluate(rows, json=True, cross_validate=True, work=tmp_path) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
     figures, intervals = found["figures"], found["intervals"]
     assert figures["positives_superclass_cd"] == len(truth) // 2
@@ -123,7 +214,38 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
     assert intervals["auroc_normal"][1] == 1.0
     assert "auroc_superclass_macro" not in figures  # no record here has an infarction
     assert figures["records_without_patient"] == len(truth)
+    assert figures["rhythm_f1_noise"] == figures["rhythm_auroc_sinus"] == figures["rhythm_accuracy"] == 1
+    assert figures["rhythm_windows_lethal"] == 0
     assert not any(name.endswith(("_raw", "_in_sample")) for name in figures)
+
+
+@pytest.mark.parametrize("name", [crossval.RESNET, crossval.RANDOM, crossval.BOOSTING])
+def test_what_the_network_is_compared_with_answers_for_the_records_of_a_fold(
+    generated: dataset.Records, rows: Path, tmp_path: Path, name: str
+) -> None:
+    fold = dataset.folds(generated, 2, 1)
+    held = crossval.Material([generated], None, fold, np.zeros(0, np.int64))
+    said = crossval._answered(name, held, 1, Asked(rows, tmp_path, epochs=1, folds=2))
+    assert set(said) == set(LEAD_SETS)
+    assert {logits.shape for logits in said.values()} == {(int((fold == 1).sum()), WIDTH)}
+    assert all(np.isfinite(logits).all() for logits in said.values())
+    assert (name == crossval.RESNET) == any(logits[:, len(OUTPUTS) :].any() for logits in said.values())
+
+
+def test_rhythms_of_a_fold_are_calibrated_on_the_others_that_count() -> None:
+    rng = np.random.default_rng(1)
+    n, label = 600, rng.integers(0, 3, 600)
+    allowed = np.eye(len(RHYTHMS), dtype=bool)[label]
+    logits = np.zeros((n, WIDTH), np.float32)
+    logits[:, len(OUTPUTS) :] = 4 * (rng.normal(size=(n, len(RHYTHMS))) + 2 * allowed)
+    fold, used = np.arange(n) % 3, rng.random(n) < 0.8
+    plain = crossval.rhythm_probabilities(logits, allowed, fold, used)
+    assert np.allclose(plain.sum(axis=1), 1)
+    changed = allowed.copy()
+    changed[(fold == 0) | ~used] = np.eye(len(RHYTHMS), dtype=bool)[5]
+    again = crossval.rhythm_probabilities(logits, changed, fold, used)
+    assert np.array_equal(again[fold == 0], plain[fold == 0])
+    assert not np.allclose(again[fold == 1], plain[fold == 1], atol=1e-3)
 
 
 def test_without_weights_it_says_what_to_do(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,4 +275,4 @@ def test_features_of_a_record_are_finite_and_tell_wide_beats(generated: dataset.
 
 def test_the_resnet_answers_for_any_leads(generated: dataset.Records) -> None:
     net = baselines.ResNet().eval()
-    assert train.answers(net, generated, np.arange(3), ["V1", "II"]).shape == (3, 15)
+    assert train.answers(net, generated, np.arange(3), ["V1", "II"]).shape == (3, 19)

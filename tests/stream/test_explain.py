@@ -9,7 +9,10 @@ import numpy as np
 from typer.testing import CliRunner
 
 from ecg.record import read, write_signals
+from ecg.window import SPAN
 from model.explain.prototypes import fit, save
+from model.explain.saliency import CELL
+from model.net import FEATURES
 from model.weights import load, shipped
 from simulators.heart import Heart
 from stream.commands.analysis import app
@@ -25,8 +28,8 @@ def _record(folder: Path) -> Path:
 
 def test_an_alarm_is_told_with_what_was_measured_and_where_the_network_looked(tmp_path: Path) -> None:
     path, network = _record(tmp_path), load(shipped())
-    features = np.random.default_rng(1).random((20, 64)).astype(np.float32)
-    save(tmp_path / "p.safetensors", fit(features, np.repeat(["normal", "noise"], 10), network.sha256), {})
+    features = np.random.default_rng(1).random((20, FEATURES)).astype(np.float32)
+    save(tmp_path / "p.safetensors", fit(features, np.repeat(["sinus", "noise"], 10), network.sha256), {})
     arguments = ["explain", str(path), "--json", "--prototypes", str(tmp_path / "p.safetensors")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -36,7 +39,10 @@ def test_an_alarm_is_told_with_what_was_measured_and_where_the_network_looked(tm
     assert "In the 10 s before it: " in fibrillation["sentence"]
     assert "no lead of a pulse" in fibrillation["sentence"]
     assert 20 < fibrillation["decided_s"] < read(path).duration_s
-    assert {name: len(row) for name, row in fibrillation["saliency"].items()} == {"II": 20, "V1": 20}
+    assert {name: len(row) for name, row in fibrillation["saliency"].items()} == {
+        "II": SPAN // CELL,
+        "V1": SPAN // CELL,
+    }
     most = max(weight for row in fibrillation["saliency"].values() for weight in row)
     assert fibrillation["places"][0]["weight"] == most > 0
     assert len(fibrillation["like"]) == 3

@@ -29,7 +29,8 @@ from simulators.schedule import Segment
 from stream import topics
 from stream.audit.log import Entry, MemoryLog
 from stream.batch import Out, Record
-from stream.pipeline import Pipeline, Predict
+from stream.look import Net
+from stream.pipeline import Pipeline
 from stream.placement import partition_of
 from stream.signing import Signer, encode_as
 
@@ -114,7 +115,7 @@ def command(device: str, second: int, do: Action) -> Command:
 
 def written(
     seconds: int = 240,
-    nets: dict[str, Predict] | None = None,
+    nets: dict[str, Net] | None = None,
     weights: str | None = None,
     settings: Settings | None = None,
     seed: int = 1,
