@@ -31,7 +31,7 @@ _VISIBLE, _HOLDING, _HEARD = ("on", "acknowledged", "latched"), ("on", "covered"
 _WAITING = ("pending", "inhibited")
 _ORDER = sorted(CONDITIONS, key=lambda name: -RANK[CONDITIONS[name].priority])
 _PLACE = {name: place for place, name in enumerate(_ORDER)}
-_WORSE = {name: worse(name) for name in CONDITIONS}
+_WORSE = {name: frozenset(worse(name)) for name in CONDITIONS}
 
 
 class Transition(NamedTuple):
@@ -232,12 +232,12 @@ class Alarm:
     def _hold(self, name: str, finding: Finding, now_ns: int) -> list[Transition]:
         """Let a condition hold: begin, become due, be covered or not by a worse one, spread, be reminded of."""
         changes: list[Transition] = []
-        covered = self._is_covered(name)
-        if self._stage(name) == "latched" and not covered:
+        covered, episodes = self._is_covered(name), self.state.episodes
+        if name in episodes and episodes[name].stage == "latched" and not covered:
             changes += self._step(name, "holds")
-        if name not in self.state.episodes:
+        if name not in episodes:
             self._begin(name, finding, now_ns)
-        episode, condition, now = self.state.episodes[name], CONDITIONS[name], self.state.now
+        episode, condition, now = episodes[name], CONDITIONS[name], self.state.now
         if episode.stage != "latched":
             episode.finding, episode.seen, episode.held_ns = finding, now, now_ns
         spreads = condition.by_lead and self._spreads(episode, condition.hold_s)
@@ -268,7 +268,8 @@ class Alarm:
     def _is_covered(self, name: str) -> bool:
         """Whether a worse condition of the chain is announced; a lethal one yields to none that was acknowledged."""
         covering, episodes = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged"), self.state.episodes
-        return bool(episodes) and any(w in episodes and episodes[w].stage in covering for w in _WORSE[name])
+        worse_ones = _WORSE[name]
+        return any(each.stage in covering and other in worse_ones for other, each in episodes.items())
 
     def _inhibited_s(self, name: str) -> float:
         """Return for how long a condition does not sound yet because one of it, or a worse one, ended not long ago."""
@@ -355,5 +356,9 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 def _plain(finding: Finding) -> Finding:
     """Return a finding in Python's own numbers, none where a number is not finite: they are kept, and sent as JSON."""
-    value, limit = (None if x is None or not math.isfinite(x) else float(x) for x in (finding.value, finding.limit))
-    return finding._replace(onset_ns=int(finding.onset_ns), value=value, limit=limit, leads=tuple(finding.leads))
+    name, onset_ns, value, limit, unit, trace, leads = finding
+    return Finding(name, int(onset_ns), _number(value), _number(limit), unit, trace, tuple(leads))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -28,7 +28,7 @@ from ecg.episodes import Stretches, common, marked, outside, union
 from ecg.learned import LEARNED
 from ecg.record import Annotations, annotations
 from ecg.resample import ANALYSIS_HZ
-from ecg.rhythm_state import State, take_beat
+from ecg.rhythm_state import State, take_beats
 from ecg.wave_fit import patient
 
 ORIGIN = LEARNED["atrial"]
@@ -95,9 +95,9 @@ def take(at_s: NDArray[np.float64], classes: Sequence[str]) -> Taken:
     given["rr_s"] = np.append(np.nan, np.diff(at_s))
     given["similarity"], given["width_ms"], given["amplitude_mv"] = 1.0, 90.0, 1.0
     state, found = State(), []
-    for beat in given:
+    for n in range(len(given)):
         before = state.atrial.taken
-        take_beat(state, beat)
+        take_beats(state, given[n : n + 1])
         if state.atrial.taken > before:
             found.append((state.atrial.samples[-1], state.atrial.rr_s[-1], state.atrial.since))
     samples, rr_s, since = zip(*found, strict=True) if found else ((), (), ())

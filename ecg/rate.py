@@ -57,7 +57,7 @@ def spread(run: Sequence[Beat]) -> float:
 def variation(values: Sequence[float]) -> float:
     """Return the coefficient of variation, 0 where there is no mean."""
     mean = sum(values) / len(values)
-    return (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5 / mean if mean > 0 else 0.0
+    return (sum([(value - mean) ** 2 for value in values]) / len(values)) ** 0.5 / mean if mean > 0 else 0.0
 
 
 def run_bpm(run: Sequence[Beat], least: int) -> float:

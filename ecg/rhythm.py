@@ -13,16 +13,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rhythm_pacer, rhythm_rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
-from ecg.rhythm_now import Lately, Now, is_clear, of_beats
-from ecg.rhythm_state import STEP, Beat, Items, Mark, State, take_beat, take_off
-from ecg.rhythm_wave import take_judgement
+from ecg.resample import ANALYSIS_HZ
+from ecg.rhythm_now import UNSURE_S, Lately, Now, is_clear, of_beats
+from ecg.rhythm_state import STEP, Beat, Mark, State, take_beats, take_off
+from ecg.rhythm_wave import seen, take_judgements
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
+_NS = 1_000_000_000 // ANALYSIS_HZ
 _RULES = (*rhythm_lethal.RULES, *rhythm_ectopy.RULES, *rhythm_rate.RULES, *rhythm_pacer.RULES, *rhythm_leads.RULES)
 
 
@@ -34,8 +38,30 @@ class Step(NamedTuple):
     rhythm: str
 
 
+class _Given(NamedTuple):
+    """What the rules are given beside what came to be known: the event time of sample 0, settings, a pacer."""
+
+    zero_ns: int
+    settings: Settings
+    paced: bool
+
+
+class _Standing(NamedTuple):
+    """An answer that stands up to sample `until`, if nothing comes; `asked` where longer was asked for in vain."""
+
+    step: Step
+    until: int
+    given: _Given
+    asked: bool = False
+
+
 class Rhythm:
     """The rules of one bed.
+
+    Where nothing new came to be known they are not asked anew at every step. Each of them turns at most once in such a
+    time, from silence to what it says or back, or says something else at each step; but for a beat that is overdue,
+    which may turn the mean of intervals twice. So what they say now and would say at a later sample, with no beat
+    overdue until then, they say between these.
 
     Parameters
     ----------
@@ -46,12 +72,12 @@ class Rhythm:
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from ecg.beats import BEAT
     >>> from ecg.fibrillation import FIBRILLATION
-    >>> rhythm = Rhythm(["II"])
+    >>> rhythm, none = Rhythm(["II"]), np.empty(0, BEAT)
     >>> flat = np.array([(STEP, False, -6.0, 0.0, 0.0, 0, True, 1, 0.0)], FIBRILLATION)
     >>> for k in range(1, 23):
-    ...     found = rhythm.step(k * STEP, k * 200_000_000, (), flat, 0, Settings())
+    ...     found = rhythm.step(k * STEP, k * 200_000_000, none, flat, 0, Settings())
     >>> [finding.condition for finding in found.findings]
     ['asystole', 'rate_low', 'flat_signal']
     """
@@ -60,13 +86,14 @@ class Rhythm:
         self.leads = tuple(leads)
         self._state = State(off_since=[-1] * len(self.leads), end=first, quiet_since=first)
         self._lately: tuple[list[Beat], Settings, Lately] | None = None
+        self._standing: _Standing | None = None
 
     def step(
         self,
         end: int,
         end_ns: int,
-        beats: Items,
-        judgements: Items,
+        beats: NDArray[np.void],
+        judgements: NDArray[np.void],
         off: int,
         settings: Settings,
         *,
@@ -94,24 +121,72 @@ class Rhythm:
         paced : bool
             Whether the patient is said to have a pacemaker.
         """
-        state = self._state
-        state.end = end
+        self._state.end = end
+        given, standing = _Given(end_ns - end * _NS, settings, paced), self._standing
+        news = self._take(beats, judgements, off, settings, spikes)
+        if news or standing is None or standing.given != given:
+            standing = _Standing(self._say(self._now(end, given)), end, given)
+        elif end > standing.until:
+            standing = self._further(standing, end)
+        self._standing = standing
+        return standing.step
+
+    def _take(
+        self,
+        beats: NDArray[np.void],
+        judgements: NDArray[np.void],
+        off: int,
+        settings: Settings,
+        spikes: Sequence[int],
+    ) -> bool:
+        """Take what came to be known, and say whether the rules may look at any of it."""
+        state, news = self._state, False
         if off or max(state.off_since, default=-1) >= 0:
             take_off(state, off)
+            news = True
         if spikes:
             rhythm_pacer.take_spikes(state, spikes)
-        for judgement in judgements:
-            take_judgement(state, judgement, settings.fibrillation_s)
-        for beat in beats:
-            take_beat(state, beat)
+            news = True
+        if len(judgements):
+            before = seen(state)
+            take_judgements(state, judgements, settings.fibrillation_s)
+            news = news or seen(state) != before
         if len(beats):
+            take_beats(state, beats)
             state.marks = _marks(state, settings)
-        now = Now(state, self.leads, end_ns, settings, self._of_beats(settings), paced=paced)
+            news = True
+        return news
+
+    def _further(self, standing: _Standing, end: int) -> _Standing:
+        """Return what stands at a later step, nothing having come since: where no beat is overdue until then, the same.
+
+        For how long is asked once after it was known.
+        """
+        given = standing.given
+        if not standing.asked:
+            ahead = self._now(self._next_beat(end), given)
+            if ahead.end >= end and not ahead.overdue and self._say(ahead) == standing.step:
+                return _Standing(standing.step, ahead.end, given)
+        return _Standing(self._say(self._now(end, given)), end, given, asked=True)
+
+    def _next_beat(self, end: int) -> int:
+        """Return by when the next beat would be known, or a second from now without beats to go by."""
+        state = self._state
+        if not state.intervals:
+            return end + ANALYSIS_HZ
+        return state.beats[-1].sample + state.intervals[-1] + round(UNSURE_S * ANALYSIS_HZ)
+
+    def _now(self, end: int, given: _Given) -> Now:
+        lately, end_ns = self._of_beats(given.settings), given.zero_ns + end * _NS
+        return Now(self._state, self.leads, end, end_ns, given.settings, lately, paced=given.paced)
+
+    def _say(self, now: Now) -> Step:
+        """Ask every rule."""
         findings = [finding for rule in _RULES if (finding := rule(now)) is not None]
         if now.beating:
-            findings += [now.find(*mark) for mark in state.marks]
-        if settings.off:
-            findings = [each for each in findings if each.condition not in settings.off]
+            findings += [now.find(*mark) for mark in now.state.marks]
+        if off := now.settings.off:
+            findings = [each for each in findings if each.condition not in off]
         return Step(findings, now.rate_bpm, now.name)
 
     @property
@@ -132,7 +207,7 @@ class Rhythm:
 
     def restore(self, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises msgspec.ValidationError where it is of another layout."""
-        self._state = msgspec.msgpack.decode(kept, type=State)
+        self._state, self._standing = msgspec.msgpack.decode(kept, type=State), None
 
 
 def _marks(state: State, settings: Settings) -> list[Mark]:

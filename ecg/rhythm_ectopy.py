@@ -5,6 +5,8 @@ Each of `BEAT_RULES` looks at the last beats, oldest first, when a new one came.
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from ecg import rate
@@ -91,7 +93,7 @@ def ended_run(beats: Sequence[Beat]) -> list[Beat]:
     """
     run: list[Beat] = []
     if beats and not beats[-1].ventricular and beats[-1].rr:
-        for beat in reversed(beats[:-1]):
+        for beat in itertools.islice(reversed(beats), 1, None):
             if not beat.ventricular:
                 return run[::-1]
             run.append(beat)
@@ -103,9 +105,9 @@ def ended_run(beats: Sequence[Beat]) -> list[Beat]:
 def _cycles(beats: Sequence[Beat], settings: Settings, condition: str, period: int) -> Mark | None:
     least = int(settings.bigeminy_cycles)
     last = beats[-period * least :]
-    if len(last) < period * least or not all(beat.rr for beat in last[1:]):
+    if len(last) < period * least or [beat.ventricular for beat in last[:period]].count(True) != 1:
         return None
-    if sum(beat.ventricular for beat in last[:period]) != 1:
+    if not all(beat.rr for beat in last[1:]):
         return None
     if any(a.ventricular != b.ventricular for a, b in zip(last, last[period:], strict=False)):
         return None
@@ -126,8 +128,8 @@ def multiform_pvcs(beats: Sequence[Beat], settings: Settings) -> Mark | None:
 
 def pvcs_per_minute(now: Now) -> Finding | None:
     """Find more ventricular beats in the last minute than `pvcs_per_minute`."""
-    limit, since = now.settings.pvcs_per_minute, now.state.end - 60 * ANALYSIS_HZ
-    last = [sample for sample in now.state.ventricular if sample > since]
+    limit, since = now.settings.pvcs_per_minute, now.end - 60 * ANALYSIS_HZ
+    last = now.state.ventricular[bisect_right(now.state.ventricular, since) :]
     if len(last) <= limit:
         return None
     trace = f"{len(last)} ventricular beats in the last minute, limit {limit:g}"

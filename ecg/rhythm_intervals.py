@@ -26,10 +26,9 @@ def supraventricular_tachycardia(beats: Sequence[Beat], settings: Settings) -> M
     least, limit_bpm = int(settings.svt_beats), settings.svt_rate_bpm
     last = beats[-least:]
     intervals = [beat.rr for beat in last]
-    if len(last) < least or any(beat.ventricular for beat in last) or not all(intervals):
+    if len(last) < least or not all(intervals) or (bpm := rate.bpm(intervals)) <= limit_bpm:
         return None
-    bpm = rate.bpm(intervals)
-    if bpm <= limit_bpm or rate.variation(intervals) > EVEN:
+    if any(beat.ventricular for beat in last) or rate.variation(intervals) > EVEN:
         return None
     trace = f"{least} beats in a row, none ventricular, at {bpm:.0f} bpm, limit {limit_bpm:g}"
     onset = last[0].sample - last[0].rr
@@ -40,10 +39,9 @@ def missed_beat(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     """Find an RR interval far longer than even ones before it, with no ventricular beat among them."""
     ratio, last = settings.missed_beat_ratio, beats[-BEFORE - 1 :]
     before = [beat.rr for beat in last[:-1] if beat.rr]
-    if len(before) < LEAST_BEFORE or any(beat.ventricular for beat in last) or rate.variation(before) > IRREGULAR:
+    if len(before) < LEAST_BEFORE or (times := last[-1].rr * len(before) / sum(before)) <= ratio:
         return None
-    times = last[-1].rr * len(before) / sum(before)
-    if times <= ratio:
+    if any(beat.ventricular for beat in last) or rate.variation(before) > IRREGULAR:
         return None
     trace = f"RR interval {times:.1f} times the mean of {len(before)} before, limit {ratio:g}"
     return Mark("missed_beat", last[-1].sample - last[-1].rr, times, float(ratio), "x", trace)
@@ -54,9 +52,8 @@ def irregular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     limit, last = settings.irregular_spread, beats[-SPREAD_BEATS:]
     pairs = itertools.pairwise(last)
     intervals = [b.rr for a, b in pairs if b.rr and not (a.ventricular or b.ventricular)]
-    if len(intervals) < LEAST_SPREAD or rate.variation(intervals) <= limit:
+    if len(intervals) < LEAST_SPREAD or (spread := rate.variation(intervals)) <= limit:
         return None
-    spread = rate.variation(intervals)
     trace = f"the last {len(intervals)} intervals spread by {100 * spread:.0f} % of their mean, limit {100 * limit:g} %"
     return Mark("irregular_rhythm", last[0].sample, spread, float(limit), "x mean", trace)
 

@@ -12,7 +12,9 @@ SETTLED_S = 2.0
 
 def electrodes(now: Now) -> Finding | None:
     """Find electrodes that the device has said to be off for `lead_off_s`: some, or all."""
-    limit_s, end = now.settings.lead_off_s, now.state.end
+    limit_s, end = now.settings.lead_off_s, now.end
+    if max(now.state.off_since, default=-1) < 0:
+        return None
     off = {k: at for k, at in enumerate(now.state.off_since) if at >= 0 and end - at >= limit_s * ANALYSIS_HZ}
     if not off:
         return None
@@ -26,9 +28,9 @@ def electrodes(now: Now) -> Finding | None:
 def flat_signal(now: Now) -> Finding | None:
     """Find every lead flat, and none reported off."""
     since = now.state.flat_since
-    if since < 0 or (now.state.end - since) < SETTLED_S * ANALYSIS_HZ or not now.state.usable:
+    if since < 0 or (now.end - since) < SETTLED_S * ANALYSIS_HZ or not now.state.usable:
         return None
-    flat_s = (now.state.end - since) / ANALYSIS_HZ
+    flat_s = (now.end - since) / ANALYSIS_HZ
     trace = f"all leads flat for {flat_s:.1f} s, none reported off"
     return now.find("flat_signal", since, flat_s, SETTLED_S, "s", trace, now.state.usable)
 

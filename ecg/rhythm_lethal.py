@@ -31,7 +31,7 @@ def fibrillation(now: Now) -> Finding | None:
     if not now.fibrillation:
         return None
     state, limit_s = now.state, now.settings.fibrillation_s
-    held_s = (state.end - state.wave_since) / ANALYSIS_HZ
+    held_s = (now.end - state.wave_since) / ANALYSIS_HZ
     trace = f"fibrillatory wave for {held_s:.1f} s, limit {limit_s:g} s; last seen at sample {state.wave_last}"
     return now.find("ventricular_fibrillation", state.wave_since, held_s, limit_s, "s", trace, state.wave_leads)
 
@@ -45,7 +45,7 @@ def tachycardia(now: Now) -> Finding | None:
         return now.find("ventricular_tachycardia", first, bpm, limit_bpm, "bpm", trace)
     if now.tachycardia_by_wave:
         state, bpm = now.state, now.state.wave_bpm
-        held_s = (state.end - state.wave_since) / ANALYSIS_HZ
+        held_s = (now.end - state.wave_since) / ANALYSIS_HZ
         trace = f"wide regular wave at {bpm:.0f} bpm for {held_s:.1f} s, limit {limit_bpm:g} bpm"
         return now.find("ventricular_tachycardia", state.wave_since, bpm, limit_bpm, "bpm", trace, state.wave_leads)
     return None
@@ -56,24 +56,25 @@ def extreme_bradycardia(now: Now) -> Finding | None:
 
     It is enough that those between usual beats are so long, with small waves among them that only noise gives.
     """
-    last, onset, aside = now.awaited()[-BRADY_BEATS:], now.last_beat - sum(now.intervals[-BRADY_BEATS:]), ""
     limit_bpm = now.settings.extreme_low_bpm
-    if len(last) < BRADY_BEATS or rate.bpm(last) >= limit_bpm:
-        last, onset = now.awaited_usual()[-BRADY_BEATS:], next(iter(now.state.usual), 0)
-        aside = "; smaller waves unlike any beat not counted"
-        if len(last) < BRADY_BEATS or rate.bpm(last) >= limit_bpm:
-            return None
-    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}{aside}"
-    return now.find("extreme_bradycardia", max(0, onset), rate.bpm(last), limit_bpm, "bpm", trace)
+    last, last_usual = now.awaited[-BRADY_BEATS:], now.awaited_usual[-BRADY_BEATS:]
+    if len(last) == BRADY_BEATS and (bpm := rate.bpm(last)) < limit_bpm:
+        onset, aside = now.last_beat - sum(now.intervals[-BRADY_BEATS:]), ""
+    elif len(last_usual) == BRADY_BEATS and (bpm := rate.bpm(last_usual)) < limit_bpm:
+        onset, aside = now.state.usual[0], "; smaller waves unlike any beat not counted"
+    else:
+        return None
+    trace = f"mean of the last {BRADY_BEATS} intervals {bpm:.0f} bpm, limit {limit_bpm:g}{aside}"
+    return now.find("extreme_bradycardia", max(0, onset), bpm, limit_bpm, "bpm", trace)
 
 
 def extreme_tachycardia(now: Now) -> Finding | None:
     """Find the mean of the last intervals above the extreme limit."""
-    limit_bpm, last = now.settings.extreme_high_bpm, now.awaited()[-TACHY_BEATS:]
-    if len(last) < TACHY_BEATS or rate.bpm(last) <= limit_bpm:
+    limit_bpm, last = now.settings.extreme_high_bpm, now.awaited[-TACHY_BEATS:]
+    if len(last) < TACHY_BEATS or (bpm := rate.bpm(last)) <= limit_bpm:
         return None
-    trace = f"mean of the last {len(last)} intervals {rate.bpm(last):.0f} bpm, limit {limit_bpm:g}"
-    return now.find("extreme_tachycardia", now.last_beat - sum(last), rate.bpm(last), limit_bpm, "bpm", trace)
+    trace = f"mean of the last {len(last)} intervals {bpm:.0f} bpm, limit {limit_bpm:g}"
+    return now.find("extreme_tachycardia", now.last_beat - sum(last), bpm, limit_bpm, "bpm", trace)
 
 
 RULES = (asystole, fibrillation, tachycardia, extreme_bradycardia, extreme_tachycardia)

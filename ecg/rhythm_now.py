@@ -36,13 +36,14 @@ class Lately(NamedTuple):
     """What the last beats alone say, until the next one comes.
 
     `run` and `run_bpm` are those of `Now`, as long as the run is not over; `bpm` the rate where no beat is overdue;
-    `name` that of the rhythm where nothing worse holds.
+    `name` that of the rhythm where nothing worse holds; `usual` the intervals between the patient's usual beats.
     """
 
     run: Sequence[Beat]
     run_bpm: float
     bpm: float | None
     name: str
+    usual: list[int]
 
 
 class Now:
@@ -52,6 +53,9 @@ class Now:
     ----------
     lately : Lately
         What the last beats of `state` say (`of_beats`).
+    end, end_ns : int
+        Sample after the last one of the step, and its event time. They may lie ahead of `state.end`, at which no rule
+        looks: what they will be if nothing comes is asked, too (`ecg.rhythm`).
 
     Attributes
     ----------
@@ -64,6 +68,11 @@ class Now:
         last one is `RUN_GAP_S` ago.
     intervals : list of int
         Samples from each to the next of the last beats, without a break; none where beats do not count.
+    awaited, awaited_usual : list of int
+        The intervals, and as the last one the time since the last beat where that is longer already; and the same of
+        the patient's usual beats: noise gives small waves between those of a slow heart.
+    overdue : bool
+        Whether either waits for longer than its last interval.
     run : list of Beat
         The ventricular beats that end the record so far, if as many, and as like, as ventricular tachycardia asks for.
     rate_bpm : float or None
@@ -78,6 +87,7 @@ class Now:
         self,
         state: State,
         leads: tuple[str, ...],
+        end: int,
         end_ns: int,
         settings: Settings,
         lately: Lately,
@@ -85,15 +95,20 @@ class Now:
         paced: bool = False,
     ) -> None:
         self.paced, self.lately = paced, lately
-        self.state, self.leads, self.end_ns, self.settings = state, leads, end_ns, settings
+        self.state, self.leads, self.settings = state, leads, settings
+        self.end, self.end_ns = end, end_ns
         self.last_beat = state.beats[-1].sample if state.beats else -1
-        self.silent_s = (state.end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ
-        self.still_s = (state.end - max(state.sure_at, state.quiet_since)) / ANALYSIS_HZ
+        self.silent_s = (end - max(self.last_beat, state.quiet_since)) / ANALYSIS_HZ
+        self.still_s = (end - max(state.sure_at, state.quiet_since)) / ANALYSIS_HZ
         self.asystole = bool(state.usable and state.wave_since < 0 and self.still_s >= settings.asystole_s + UNSURE_S)
         self.tachycardia_by_wave = state.waving and state.organised > 0.5 and state.wave_bpm > settings.vt_rate_bpm
         self.fibrillation = state.waving and not self.tachycardia_by_wave
         self.intervals = [] if self.asystole or self.fibrillation or not state.usable else state.intervals
         self.beating = bool(self.intervals) and self.silent_s <= RUN_GAP_S
+        self.awaited = _awaiting(self.intervals, self.silent_s)
+        usual, last_usual = lately.usual if self.intervals else [], state.usual[-1] if state.usual else -1
+        self.awaited_usual = _awaiting(usual, (end - max(last_usual, state.quiet_since)) / ANALYSIS_HZ)
+        self.overdue = self.awaited is not self.intervals or self.awaited_usual is not usual
         self.run: Sequence[Beat] = ()
         self.run_bpm = 0.0
         if lately.run and self.silent_s <= RUN_GAP_S and not self.fibrillation:
@@ -101,24 +116,14 @@ class Now:
         self.name = _name(self)
         self.rate_bpm = 0.0 if self.asystole else None if self.name in _NO_RATE else _now_bpm(self)
 
-    def awaited(self) -> list[int]:
-        """Return the intervals, and as the last one the time since the last beat where that is longer already."""
-        return _awaiting(self.intervals, self.silent_s)
-
-    def awaited_usual(self) -> list[int]:
-        """Return the same of the patient's usual beats: noise gives small waves between those of a slow heart."""
-        usual = self.state.usual if self.intervals else []
-        waited_s = (self.state.end - max(self.state.quiet_since, *usual[-1:], -1)) / ANALYSIS_HZ
-        return _awaiting([after - before for before, after in itertools.pairwise(usual)], waited_s)
-
     def find(
         self, condition: str, onset: int, value: float, limit: float | None, unit: str, trace: str, leads: int = 0
     ) -> Finding:
         """Return a finding with an onset at a sample and leads given as bits."""
-        names = tuple(name for bit, name in enumerate(self.leads) if leads >> bit & 1)
-        return Finding(
-            condition, self.end_ns - (self.state.end - onset) * _NS, value, limit, unit, trace, names or self.leads
-        )
+        names = self.leads
+        if leads:
+            names = tuple(name for bit, name in enumerate(self.leads) if leads >> bit & 1) or names
+        return Finding(condition, self.end_ns - (self.end - onset) * _NS, value, limit, unit, trace, names)
 
 
 def _awaiting(intervals: list[int], waited_s: float) -> list[int]:
@@ -128,11 +133,13 @@ def _awaiting(intervals: list[int], waited_s: float) -> list[int]:
 
 def of_beats(state: State, settings: Settings) -> Lately:
     """Return what the last beats say."""
-    least, run = int(settings.vt_beats), []
+    least, run, run_bpm = int(settings.vt_beats), [], 0.0
     if state.beats and state.beats[-1].ventricular:
         run = rate.run(state.beats, least)
+        run_bpm = rate.run_bpm(run, least)
     last = state.intervals[-RATE_BEATS:]
-    return Lately(run, rate.run_bpm(run, least), _rate_bpm(last), _beating_name(state, last))
+    usual = [after - before for before, after in itertools.pairwise(state.usual)]
+    return Lately(run, run_bpm, _rate_bpm(last), _beating_name(state, last), usual)
 
 
 def is_clear(state: State) -> bool:
@@ -145,10 +152,9 @@ def is_clear(state: State) -> bool:
 
 def _now_bpm(now: Now) -> float | None:
     """Return the heart rate, lower where the beat that is awaited is overdue."""
-    awaited = now.awaited()
-    if awaited is now.intervals:
+    if now.awaited is now.intervals:
         return now.lately.bpm
-    return _rate_bpm(max(now.intervals[-RATE_BEATS:], awaited[-RATE_BEATS:], key=_mean))
+    return _rate_bpm(max(now.intervals[-RATE_BEATS:], now.awaited[-RATE_BEATS:], key=_mean))
 
 
 def _rate_bpm(last: list[int]) -> float | None:
@@ -168,9 +174,8 @@ def _mean(intervals: list[int]) -> float:
 
 
 def _name(now: Now) -> str:
-    state = now.state
-    if not state.usable:
-        return "no signal" if state.end > 2 * ANALYSIS_HZ else "starting"
+    if not now.state.usable:
+        return "no signal" if now.end > 2 * ANALYSIS_HZ else "starting"
     if now.asystole:
         return "asystole"
     if now.fibrillation:
@@ -178,7 +183,7 @@ def _name(now: Now) -> str:
     if now.tachycardia_by_wave or now.run_bpm > now.settings.vt_rate_bpm:
         return "ventricular tachycardia"
     if len(now.intervals) < QUICK_BEATS:
-        return "starting" if state.end < 10 * ANALYSIS_HZ else "unknown"
+        return "starting" if now.end < 10 * ANALYSIS_HZ else "unknown"
     return now.lately.name
 
 

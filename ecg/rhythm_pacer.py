@@ -34,7 +34,7 @@ def pacer(now: Now) -> Finding | None:
     waiting_s = now.silent_s - UNSURE_S
     if waiting_s <= ratio * mean_s:
         return None
-    until = now.state.end - UNSURE_S * ANALYSIS_HZ
+    until = now.end - UNSURE_S * ANALYSIS_HZ
     asked = [at for at in now.state.spikes if now.last_beat + ANSWERED_S * ANALYSIS_HZ < at <= until]
     condition = "pacer_not_capturing" if asked else "pacer_not_pacing"
     trace = f"no QRS for {waiting_s:.1f} s, {waiting_s / mean_s:.2f} x the mean interval, limit {ratio:g}; "

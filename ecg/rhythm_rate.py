@@ -25,7 +25,7 @@ def pause(now: Now) -> Finding | None:
 def atrial_fibrillation(now: Now) -> Finding | None:
     """Find irregular intervals of beats that are not ventricular (`ecg.atrial`)."""
     since, least_s = now.state.atrial.since, now.settings.af_s
-    if since < 0 or now.state.end - since < least_s * ANALYSIS_HZ or now.rate_bpm is None or not now.intervals:
+    if since < 0 or now.end - since < least_s * ANALYSIS_HZ or now.rate_bpm is None or not now.intervals:
         return None
     state = now.state.atrial
     trace = f"{100 * state.irregularity:.0f} % of intervals irregular at a mean of {state.mean_s:.2f} s"
@@ -37,7 +37,7 @@ def rate_high(now: Now) -> Finding | None:
     limit_bpm = now.settings.rate_high_bpm
     if now.rate_bpm is None or now.rate_bpm <= limit_bpm:
         return None
-    return now.find("rate_high", now.state.end, now.rate_bpm, limit_bpm, "bpm", f"rate over {limit_bpm:g} bpm")
+    return now.find("rate_high", now.end, now.rate_bpm, limit_bpm, "bpm", f"rate over {limit_bpm:g} bpm")
 
 
 def rate_low(now: Now) -> Finding | None:
@@ -45,7 +45,7 @@ def rate_low(now: Now) -> Finding | None:
     limit_bpm = now.settings.rate_low_bpm
     if now.rate_bpm is None or now.rate_bpm >= limit_bpm:
         return None
-    return now.find("rate_low", now.state.end, now.rate_bpm, limit_bpm, "bpm", f"rate under {limit_bpm:g} bpm")
+    return now.find("rate_low", now.end, now.rate_bpm, limit_bpm, "bpm", f"rate under {limit_bpm:g} bpm")
 
 
 RULES = (pause, atrial_fibrillation, rate_high, rate_low)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,8 +23,6 @@ shape: noise gives such waves where a heart stands still, and hardly two alike."
 NOISE, USUAL = 0.6, 4
 """Doubtful waves that resemble the normal beats less than this are passed over between usual ones; intervals between
 these that are remembered."""
-
-Items = NDArray[Any] | Sequence[np.void]
 
 _KEEP = 24
 _VENTRICULAR, _PACED = ord("V"), ord("P")
@@ -48,6 +45,21 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     shape: int = -1
     t_peak: int = -1
     paced: bool = False
+
+
+class FoundBeat(NamedTuple):
+    """An `ecg.beats.BEAT` as Python's own numbers."""
+
+    sample: int
+    confirmed: int
+    label: int
+    rr_s: float
+    width_ms: float
+    similarity: float
+    amplitude_mv: float
+    leads: int
+    shape: int
+    t_peak: int
 
 
 class Mark(NamedTuple):
@@ -107,25 +119,29 @@ def take_off(state: State, off: int) -> None:
             state.off_since[lead] = max(0, state.end - STEP)
 
 
-def take_beat(state: State, beat: np.void) -> None:
-    """Take one `ecg.beats.BEAT`; one that does not follow the last is left out."""
-    sample, label = int(beat["sample"]), int(beat["label"])
+def take_beats(state: State, beats: NDArray[np.void]) -> None:
+    """Take some of `ecg.beats.BEAT`; one that does not follow the last is left out."""
+    for row in beats.tolist():
+        _take_beat(state, FoundBeat._make(row))
+
+
+def _take_beat(state: State, beat: FoundBeat) -> None:
+    sample = beat.sample
     before = state.beats[-1] if state.beats else None
     if before is not None and sample <= before.sample:
         return
-    follows = before is not None and before.sample >= state.quiet_since and beat["rr_s"] == beat["rr_s"]
+    follows = before is not None and before.sample >= state.quiet_since and beat.rr_s == beat.rr_s
     rr = sample - before.sample if before is not None and follows else 0
-    unlike, paced = bool(beat["similarity"] < UNLIKE), label == _PACED
-    ventricular = label == _VENTRICULAR or (paced and unlike and _too_fast(rr, before))
-    place = (int(beat["shape"]), int(beat["t_peak"]))
+    unlike, paced = beat.similarity < UNLIKE, beat.label == _PACED
+    ventricular = beat.label == _VENTRICULAR or (paced and unlike and _too_fast(rr, before))
     taken = Beat(
-        sample, rr, ventricular, unlike, float(beat["width_ms"]), float(beat["amplitude_mv"]), *place, paced=paced
+        sample, rr, ventricular, unlike, beat.width_ms, beat.amplitude_mv, beat.shape, beat.t_peak, paced=paced
     )
     state.beats = [*state.beats[1 - _KEEP :], taken]
     doubtful = _is_doubtful(taken, state)
     if not doubtful:
         state.sure_at = sample
-    if not rr or (unlike and not (doubtful and beat["similarity"] < NOISE)):
+    if not rr or (unlike and not (doubtful and beat.similarity < NOISE)):
         state.usual = []
     if not unlike:
         state.usual = [*state.usual[-USUAL:], sample]

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg.fibrillation import WINDOW
 from ecg.resample import ANALYSIS_HZ
@@ -47,21 +49,47 @@ SMALL_WAVE = 0.2
 """A wave smaller than this share of the normal beats is no fibrillation."""
 
 
-def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> None:
-    """Take one `ecg.fibrillation.FIBRILLATION`."""
-    end = int(judgement["end"])
-    state.usable = int(judgement["usable"])
+class Judgement(NamedTuple):
+    """An `ecg.fibrillation.FIBRILLATION` as Python's own numbers."""
+
+    end: int
+    fibrillatory: bool
+    score: float
+    rate_hz: float
+    regularity: float
+    leads: int
+    flat: bool
+    usable: int
+    size_mv: float
+
+
+def seen(state: State) -> tuple[int | float, ...]:
+    """Return all that the rules look at of what judgements leave."""
+    return (
+        *(state.usable, state.quiet_since, state.flat_since, state.wave_since, state.wave_last),
+        *(state.wave_leads, state.wave_bpm, state.organised, state.waving),
+    )
+
+
+def take_judgements(state: State, judgements: NDArray[np.void], fibrillation_s: float) -> None:
+    """Take some of `ecg.fibrillation.FIBRILLATION`."""
+    for row in judgements.tolist():
+        _take_judgement(state, Judgement._make(row), fibrillation_s)
+
+
+def _take_judgement(state: State, judgement: Judgement, fibrillation_s: float) -> None:
+    end, state.usable = judgement.end, judgement.usable
     if not state.usable:
         state.quiet_since = end
-    if not judgement["flat"]:
+    if not judgement.flat:
         state.flat_since = -1
     elif state.flat_since < 0:
         state.flat_since = end
-    state.wave_odds = [*state.wave_odds[1 - SMOOTHED :], max(float(judgement["score"]), LEAST_ODDS)]
-    limit = WAVE_STAYS if state.waving else WAVE_BEGINS
-    denied = _is_denied(state, judgement, end)
-    covered = state.waving and not denied and judgement["size_mv"] >= state.wave_mv
-    if sum(state.wave_odds) > limit * len(state.wave_odds) and not denied:
+    state.wave_odds = [*state.wave_odds[1 - SMOOTHED :], max(judgement.score, LEAST_ODDS)]
+    likely = sum(state.wave_odds) > (WAVE_STAYS if state.waving else WAVE_BEGINS) * len(state.wave_odds)
+    denied = (likely or state.waving) and _is_denied(state, judgement, end)
+    covered = state.waving and not denied and judgement.size_mv >= state.wave_mv
+    if likely and not denied:
         _take_wave(state, judgement, end)
         state.waving = end - state.wave_since >= fibrillation_s * ANALYSIS_HZ
     elif state.wave_since >= 0 and end - state.wave_last > (COVERED_S if covered else WAVE_GAP_S) * ANALYSIS_HZ:
@@ -70,16 +98,16 @@ def take_judgement(state: State, judgement: np.void, fibrillation_s: float) -> N
         state.wave_since, state.waving = -1, False
 
 
-def _is_denied(state: State, judgement: np.void, end: int) -> bool:
+def _is_denied(state: State, judgement: Judgement, end: int) -> bool:
     """Say whether a wave is small beside the normal beats, or no tachycardia and its window full of slow beats."""
-    if judgement["size_mv"] < SMALL_WAVE * state.normal_mv:
+    if judgement.size_mv < SMALL_WAVE * state.normal_mv:
         return True
     return not _is_regular(judgement) and _beating([beat for beat in state.beats if beat.sample >= end - WINDOW])
 
 
-def _is_regular(judgement: np.void) -> bool:
-    bpm = 60.0 * float(judgement["rate_hz"])
-    return bool(judgement["regularity"] >= ORGANISED) and REGULAR_BPM[0] < bpm <= REGULAR_BPM[1]
+def _is_regular(judgement: Judgement) -> bool:
+    bpm = 60.0 * judgement.rate_hz
+    return judgement.regularity >= ORGANISED and REGULAR_BPM[0] < bpm <= REGULAR_BPM[1]
 
 
 def _beating(beats: Sequence[Beat]) -> bool:
@@ -92,14 +120,14 @@ def _beating(beats: Sequence[Beat]) -> bool:
     return intervals[len(intervals) // 2] * SLOW_BPM > 60 * ANALYSIS_HZ
 
 
-def _take_wave(state: State, judgement: np.void, end: int) -> None:
-    regular, size_mv = _is_regular(judgement), float(judgement["size_mv"])
+def _take_wave(state: State, judgement: Judgement, end: int) -> None:
+    regular, size_mv = _is_regular(judgement), judgement.size_mv
     if state.wave_since < 0:
         state.wave_since = max(0, end - int(WAVE_LEAD_S * ANALYSIS_HZ))
         state.organised = float(regular)
     renamed = state.waving and state.organised <= 0.5
     state.organised += (RENAMING if renamed else NAMING) * (regular - state.organised)
     state.wave_mv += (WAVE_SIZE if state.waving else 1.0) * (size_mv - state.wave_mv)
-    state.wave_last, state.wave_leads = end, int(judgement["leads"]) or state.wave_leads
+    state.wave_last, state.wave_leads = end, judgement.leads or state.wave_leads
     if regular:
-        state.wave_bpm = 60.0 * float(judgement["rate_hz"])
+        state.wave_bpm = 60.0 * judgement.rate_hz

@@ -177,12 +177,13 @@ class Bed:
     def _step(self, end: int) -> None:
         """Decide at one place of the step grid, from all that was known by then and nothing later."""
         state, pending = self.state, self._pending
-        self._advance(state.anchor_ns + end * SAMPLE_NS)
+        end_ns = state.anchor_ns + end * SAMPLE_NS
+        self._advance(end_ns)
         if end % ANALYSIS_HZ < STEP:
             state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
         beats, fibrillation = pending.beats.before(end), pending.fibrillation.before(end + 1)
         if len(fibrillation):
-            state.fibrillatory |= bool(fibrillation["fibrillatory"].any())
+            state.fibrillatory |= any(fibrillation["fibrillatory"].tolist())
         while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
             second, state.quality, noisy = pending.quality.pop(0)
             self.confirm.judged(second, state.quality)
@@ -190,7 +191,6 @@ class Bed:
             state.fibrillatory = False
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
-        end_ns = state.anchor_ns + end * SAMPLE_NS
         off, settings, paced = self._off(end), self._settings(), self.alarm.paced
         spikes = self._spikes(end)
         found = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
@@ -256,7 +256,8 @@ class Bed:
         told = step.heart_rate_bpm is not None or any(finding.condition in TELLING for finding in step.findings)
         state.blind_steps = 0 if told else state.blind_steps + 1
         if len(beats):
-            said = [f"{chr(beat['label'])}{beat['rr_s']:.2f}" for beat in beats]
+            new = zip(beats["label"].tolist(), beats["rr_s"].tolist(), strict=True)
+            said = [f"{chr(label)}{rr_s:.2f}" for label, rr_s in new]
             state.beats = " ".join([*state.beats.split(), *said][-12:])
 
     def _second(self, end: int) -> None:

@@ -124,7 +124,7 @@ def sparkline(trace: NDArray[np.float32]) -> tuple[float, ...]:
     whole = trace[: len(trace) // 10 * 10].astype(np.float64)
     whole[np.isnan(whole)] = 0.0
     blocks = whole.reshape(-1, 10)
-    peaks = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1, keepdims=True), axis=1)[:, 0]
+    peaks = blocks[np.arange(len(blocks)), np.abs(blocks).argmax(axis=1)]
     return tuple((np.rint(1000.0 * peaks) / 1000.0).tolist())  # exact: a float32 has 24 bits, and 1000 has 10
 
 
