@@ -5,9 +5,7 @@ Several entries would have no order of their own, and the same weights are to gi
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,12 +26,3 @@ def made(kept: bytes) -> dict[str, Any]:
         return msgspec.json.decode(msgspec.json.decode(kept[8 : 8 + length])["__metadata__"]["made"])
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise ValueError(f"weights must be safetensors that say how they were made: {error}") from error
-
-
-def commit() -> str:
-    """Return the commit that the running code is of, with `-dirty` where it was changed, or `unknown`."""
-    ask = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ecg import weights_file
 from ecg.lead import STANDARD
+from model.commit import commit
 from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
 from model.frontend import CHUNK_TOKENS, CHUNKS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
@@ -289,7 +290,7 @@ def make(
     made = {
         "format": FORMAT,
         "command": command,
-        "commit": weights_file.commit(),
+        "commit": commit(),
         "seed": asked.seed,
         "epochs": asked.epochs,
         "split": f"{asked.folds} folds by patient for the figures and the calibration; the weights are trained on all",

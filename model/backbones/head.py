@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from ecg import record, weights_file
-from ecg.weights_file import commit
 from model.backbones.backbone import Backbone, load
+from model.commit import commit
 from model.rhythm_score import auroc
 
 TABLE = "labels.csv"

@@ -15,8 +15,8 @@ from scipy.cluster.vq import kmeans2
 
 from ecg import weights_file
 from ecg.lead import STANDARD
-from ecg.weights_file import commit
 from model import monitors, weights
+from model.commit import commit
 from model.dataset import Records
 from model.frontend import Chunks
 from model.labels import RHYTHMS

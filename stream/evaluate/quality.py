@@ -66,7 +66,7 @@ def train(data: Path, out: Path) -> None:
     ValueError
         If they are not there.
     """
-    from ecg.weights_file import commit
+    from model.commit import commit
 
     bad = _reference(data / "cinc2011")
     found = run.over([data / "cinc2011" / name for name in bad], quality_fit.collect)

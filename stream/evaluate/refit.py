@@ -204,7 +204,7 @@ def train_beats(data: Path, out: Path | None, doubt: Path | None = None) -> None
     ValueError
         If none of the records to fit on is there.
     """
-    from ecg.weights_file import commit
+    from model.commit import commit
 
     training, notes = collected("beats", {name: data / name for name in beat_fit.ORIGIN})
     weights = beat_fit.fit(training)
@@ -254,7 +254,7 @@ def train_atrial(data: Path, out: Path) -> None:
     ValueError
         If the records to fit on are not there.
     """
-    from ecg.weights_file import commit
+    from model.commit import commit
 
     places, notes = collected("atrial", {name: data / name for name in atrial_fit.ORIGIN})
     made = {

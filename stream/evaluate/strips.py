@@ -74,7 +74,7 @@ def train(data: Path, out: Path) -> None:
     ValueError
         If they are not there.
     """
-    from ecg.weights_file import commit
+    from model.commit import commit
 
     truth = reference(data / "cinc2017")
     found = run.over([data / "cinc2017" / name for name in sorted(truth)], strip_fit.collect)

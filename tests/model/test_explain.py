@@ -74,7 +74,7 @@ def test_marks_on_the_network_count_more_than_chance() -> None:
     rng, t = np.random.default_rng(5), np.arange(SPAN) / 250
     x = np.full((2, SPAN), np.nan, np.float32)
     x[0] = (
-        np.sin(2 * np.pi * 4.5 * t) * (t > 5) + np.sin(np.pi * 1.1 * t) ** 41 * (t <= 5) + 0.02 * rng.normal(size=SPAN)
+        np.sin(2 * np.pi * 4.5 * t) * (t > 8) + np.sin(np.pi * 1.1 * t) ** 41 * (t <= 8) + 0.02 * rng.normal(size=SPAN)
     )
 
     def answer(x_mv: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def test_the_weights_are_calibrated_for_the_answers_of_today_and_small(trained: 
     ("record", "end_s", "expected", "least"),
     [
         ("mitdb/101", 60.0, {"sinus"}, 0.6),
-        ("mitdb/203", 40.0, {"atrial_fibrillation"}, 0.6),
+        ("mitdb/203", 40.0, {"atrial_fibrillation"}, 0.5),
         ("cudb/cu01", 260.0, {"ventricular_fibrillation", "ventricular_tachycardia"}, 0.6),
     ],
 )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
 import stream.bed
@@ -27,6 +26,7 @@ from stream.audit.verify import find, verify
 from stream.audit.whatif import Under, what_if
 from stream.cli import main
 from stream.snapshot import PARTITION_KEY
+from tests.stream.loud import Loud
 from tests.stream.ward_log import SECOND_NS, T0_NS, WardLog, written
 from tests.stream.ward_log import place as partition_of
 
@@ -35,9 +35,7 @@ FROM_NS = T0_NS + 130 * SECOND_NS
 Topics = dict[str, dict[int, list[Entry]]]
 
 
-def loud(windows: Any) -> list[dict[str, float]]:
-    """Stands where a network stands, and answers from the samples alone."""
-    return [{"loud": round(float(np.nan_to_num(x).std()), 4)} for x, _ in windows]
+LOUD = Loud()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,11 +49,11 @@ def every_minute() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ward(every_minute: None) -> WardLog:
-    return written(nets={SHA: loud}, weights=SHA)
+    return written(nets={SHA: LOUD}, weights=SHA)
 
 
 def replayed(log: MemoryLog, **wanted: Any) -> Report:
-    return asyncio.run(replay(log, Wanted(**wanted), Nets(log, (SHA, loud))))
+    return asyncio.run(replay(log, Wanted(**wanted), Nets(log, (SHA, LOUD))))
 
 
 def tampered(ward: WardLog, change: Callable[[Topics], None]) -> MemoryLog:
@@ -280,7 +278,7 @@ def test_one_alert_is_verified_alone_by_id_entry_or_offset(ward: WardLog) -> Non
     name = decode_alert(wanted.value or b"").id
     assert {asyncio.run(find(ward.log, each)) for each in (name, str(wanted.offset), f"{wanted.offset}-1")} == {wanted}
     assert asyncio.run(find(ward.log, "f" * 24)) is None
-    found = asyncio.run(verify(ward.log, wanted, Nets(ward.log, (SHA, loud))))
+    found = asyncio.run(verify(ward.log, wanted, Nets(ward.log, (SHA, LOUD))))
     assert found.identical
     assert found.resumed > 0
 
@@ -290,12 +288,12 @@ def test_a_forged_alert_is_not_verified(ward: WardLog) -> None:
     at = alerts_of(ward.topics, "flat")[2]
     entry = asyncio.run(find(log, str(at)))
     assert entry is not None
-    found = asyncio.run(verify(log, entry, Nets(log, (SHA, loud))))
+    found = asyncio.run(verify(log, entry, Nets(log, (SHA, LOUD))))
     assert (found.identical, set(found.fields)) == (False, {"value"})
 
 
 def test_other_settings_show_what_would_have_been_alarmed(ward: WardLog) -> None:
-    nets = Nets(ward.log, (SHA, loud))
+    nets = Nets(ward.log, (SHA, LOUD))
     as_it_was = asyncio.run(what_if(ward.log, Wanted(), Under(), nets))
     assert all(row.logged == row.derived for row in as_it_was.conditions)
     deaf = asyncio.run(what_if(ward.log, Wanted(from_ns=FROM_NS), Under(Settings(no_data_s=60.0)), nets))

@@ -36,15 +36,14 @@ from stream.batch import Record
 from stream.bed_technical import BAD_FRAMES
 from stream.pipeline import Pipeline
 from stream.placement import partition_of
+from tests.stream.loud import Loud
 
 T0_NS = 1_700_000_000_000_000_000
 SHA = "ab" * 32
 SETUP = Setup("test", "test", T0_NS, Settings(), {"net": SHA}, unsigned=True)
 
 
-def net(windows: Sequence[tuple[np.ndarray, tuple[str, ...]]]) -> list[dict[str, float]]:
-    """Answer from the samples alone, so that a window in the wrong place shows."""
-    return [{"loud": round(float(np.nan_to_num(x).std()), 4)} for x, _ in windows]
+NET = Loud()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def records(log: Iterable[tuple[str, Input | bytes]]) -> list[Record]:
 
 
 def run(log: Sequence[Record], sizes: Iterable[int] = ()) -> list[bytes]:
-    pipeline, alerts, sizes, at = Pipeline({SHA: net}), [], iter(sizes), 0
+    pipeline, alerts, sizes, at = Pipeline({SHA: NET}), [], iter(sizes), 0
     while at < len(log):
         size = next(sizes, 200)
         alerts += [value for _, value in pipeline.feed(log[at : at + size]).alerts]
@@ -133,7 +132,7 @@ def test_a_worker_that_restores_emits_the_same_bytes_again(story: Source, seed: 
     log = records(entries(story, devices=2))
     draw = random.Random(seed)
     undisturbed = run(log)
-    pipeline, emitted, state, at = Pipeline({SHA: net}), {}, {}, 0
+    pipeline, emitted, state, at = Pipeline({SHA: NET}), {}, {}, 0
     while at < len(log):
         size = draw.randint(1, 60)
         out = pipeline.feed(log[at : at + size])
@@ -142,7 +141,7 @@ def test_a_worker_that_restores_emits_the_same_bytes_again(story: Source, seed: 
         if draw.random() < 0.9:  # else the crash comes before the snapshots are durable
             state |= {key: value for _, key, value in out.snapshots}
         if draw.random() < 0.2:
-            pipeline = Pipeline({SHA: net})
+            pipeline = Pipeline({SHA: NET})
             at = pipeline.restore(0, state) or 0
     assert list(emitted.values()) == undisturbed
 
@@ -151,7 +150,7 @@ def test_a_poisoned_frame_is_a_dead_letter_and_its_neighbours_go_on(story: Sourc
     log = entries(story)
     at = next(i for i, (_, entry) in enumerate(log) if isinstance(entry, Frame)) + 20
     poisoned = records([*log[:at], ("monitor-0", b"\xff not a record"), *log[at:]])
-    out = Pipeline({SHA: net}).feed(poisoned)
+    out = Pipeline({SHA: NET}).feed(poisoned)
     assert [(record.offset, reason.split()[0]) for record, reason in out.dead] == [(at, "record")]
     assert [what_was_decided(value) for _, value in out.alerts] == [
         what_was_decided(value) for value in run(records(log))
@@ -160,13 +159,13 @@ def test_a_poisoned_frame_is_a_dead_letter_and_its_neighbours_go_on(story: Sourc
 
 def test_a_frame_under_another_devices_key_is_refused(story: Source) -> None:
     log = [("monitor-1", entry) if isinstance(entry, Frame) else (d, entry) for d, entry in entries(story)[:10]]
-    out = Pipeline({SHA: net}).feed(records(log))
+    out = Pipeline({SHA: NET}).feed(records(log))
     assert out.frames == 0
     assert all("key" in reason for _, reason in out.dead)
 
 
 def test_a_record_in_another_partition_than_its_keys_is_refused(story: Source) -> None:
-    pipeline = Pipeline({SHA: net})
+    pipeline = Pipeline({SHA: NET})
     pipeline.partitions = 4
     out = pipeline.feed(records(entries(story)[:10]))
     assert partition_of(b"monitor-0", 4) != 0
@@ -191,7 +190,7 @@ def test_frames_of_the_past_are_no_sign_of_life(story: Source) -> None:
 
 def test_a_silent_bed_has_neither_a_rate_nor_a_risk(story: Source) -> None:
     log = [item for item in entries(story) if not (isinstance(item[1], Frame) and item[1].seq >= 40)]
-    out = Pipeline({SHA: net}).feed(records(log))
+    out = Pipeline({SHA: NET}).feed(records(log))
     last = decode_vitals(out.vitals[-1][1])
     assert (last.rhythm, last.heart_rate_bpm, last.risk) == ("no data", None, None)
 
@@ -218,10 +217,10 @@ def test_a_command_is_carried_out_once_and_not_after_its_time(story: Source) -> 
     expired = [*log, *later, ("monitor-0", _command("monitor-0", limits, "late"))]
     contrary = ChangeLimits(Limits(rate_low_bpm=100.0, rate_high_bpm=None))
     narrow = [*log[:30], ("monitor-0", _command("monitor-0", ChangeLimits(Limits(rate_high_bpm=60.0)), "n1"))]
-    refused = [Pipeline({SHA: net}).feed(records(each)).dead for each in (repeated, expired)]
+    refused = [Pipeline({SHA: NET}).feed(records(each)).dead for each in (repeated, expired)]
     assert [[reason.split()[0] for _, reason in dead] for dead in refused] == [["nonce"], ["expires_ns"]]
     narrow.append(("monitor-0", _command("monitor-0", contrary, "n2")))
-    assert len(Pipeline({SHA: net}).feed(records(narrow)).dead) == 1
+    assert len(Pipeline({SHA: NET}).feed(records(narrow)).dead) == 1
 
 
 def test_a_clock_that_is_set_back_stops_no_alarm(story: Source) -> None:
@@ -238,7 +237,7 @@ def test_a_bed_in_standby_shows_that_alone_and_alarms_again_afterwards(story: So
     log = entries(story)
     at = [next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == seq) for seq in (20, 60)]
     away, back = (("monitor-0", _command("monitor-0", Standby(on), f"standby-{on}")) for on in (True, False))
-    out = Pipeline({SHA: net}).feed(records([*log[: at[0]], away, *log[at[0] : at[1]], back, *log[at[1] :]]))
+    out = Pipeline({SHA: NET}).feed(records([*log[: at[0]], away, *log[at[0] : at[1]], back, *log[at[1] :]]))
     raised = starts(value for _, value in out.alerts)
     assert "asystole" in raised
     assert "ventricular_tachycardia" not in raised
@@ -279,7 +278,7 @@ def test_noise_on_every_lead_suspends_the_analysis_aloud_and_fibrillation_in_it_
     heart = Heart([("sinus", 60.0, {}), ("ventricular_fibrillation", 12.0, {})], ("II", "V1"), 250.0, seed=3)
     noisy = disturb(heart.source("noisy"), [Artefact("muscle", 10.0, 72.0, 0.4)])
     log = records(entries(noisy, seconds=72.0))
-    pipeline, alerts, shown = Pipeline({SHA: net}), [], {}
+    pipeline, alerts, shown = Pipeline({SHA: NET}), [], {}
     for record in log:
         out = pipeline.feed([record])
         alerts += [decode_alert(value) for _, value in out.alerts]
@@ -326,7 +325,7 @@ def test_after_a_kill_the_weights_of_beds_that_lag_behind_a_setup_are_asked_for(
     at = next(i for i, (_, e) in enumerate(log) if isinstance(e, Frame) and e.seq == 12)
     change = ("", msgspec.structs.replace(SETUP, issued_ns=T0_NS + 1, weights={"net": other}))
     log = records([*log[:at], change, *log[at:]])
-    nets = {SHA: net, other: net}
+    nets = {SHA: NET, other: NET}
     whole = [value for _, value in Pipeline(nets).feed(log).alerts]
     first = Pipeline(nets)
     state = {key: value for _, key, value in first.feed(log[: at - 4]).snapshots if value is not None}
@@ -334,7 +333,7 @@ def test_after_a_kill_the_weights_of_beds_that_lag_behind_a_setup_are_asked_for(
     after = Pipeline(nets)
     resumed = after.restore(0, state) or 0
     assert after.missing_weights([]) == set()
-    unloaded = Pipeline({other: net})
+    unloaded = Pipeline({other: NET})
     unloaded.restore(0, state)
     assert unloaded.missing_weights([]) == {SHA}
     assert decode_alert(whole[-1]).weights_sha256 == (other,)
@@ -354,7 +353,7 @@ def test_the_next_patient_does_not_inherit_the_last_ones_heart(story: Source) ->
 
 
 def test_the_network_is_shown_ten_seconds_every_two(story: Source) -> None:
-    out = Pipeline({SHA: net}).feed(records(entries(story)))
+    out = Pipeline({SHA: NET}).feed(records(entries(story)))
     clean_s = 49.9 - 0.5
     assert abs(out.windows - (1 + (clean_s - 10) // 2)) <= 1
 
@@ -367,7 +366,7 @@ def test_ever_new_names_take_bounded_room_and_disturb_nobody(story: Source, monk
     flooded = records([*log[:at], *strangers, *log[at:]])
     undisturbed = [what_was_decided(value) for value in run(records(log))]
     monkeypatch.setattr("stream.pipeline.MOST_DEVICES", 2)
-    pipeline, state, given, dead, stopped = Pipeline({SHA: net}), {}, {}, [], set()
+    pipeline, state, given, dead, stopped = Pipeline({SHA: NET}), {}, {}, [], set()
     for number, cut in enumerate(range(0, len(flooded), 50)):
         out = pipeline.feed(flooded[cut : cut + 50])
         given |= {decode_alert(value).id: what_was_decided(value) for _, value in out.alerts}
@@ -375,7 +374,7 @@ def test_ever_new_names_take_bounded_room_and_disturb_nobody(story: Source, monk
         if number % 3:  # else the snapshots are lost
             state |= {key: value for _, key, value in out.snapshots}
         if number % 5 == 4:
-            pipeline = Pipeline({SHA: net})
+            pipeline = Pipeline({SHA: NET})
             again = pipeline.restore(0, state) or 0
             pipeline.feed(flooded[again : cut + 50])
     assert list(given.values()) == undisturbed

@@ -7,7 +7,6 @@ from functools import cache
 from itertools import pairwise
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from stream.pipeline import Pipeline
 from stream.signing import key_id
 from stream.snapshot import PARTITION_KEY, SCHEMA, SchemaError
 from stream.version import VERSION
+from tests.stream.loud import Loud
 
 T0_NS = 1_800_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -38,9 +38,7 @@ DEVICES = {
 SECONDS = 26
 
 
-def net(windows: Sequence[tuple[np.ndarray, tuple[str, ...]]]) -> list[dict[str, float]]:
-    """Answer from the samples alone, so that a window in the wrong place shows."""
-    return [{"loud": round(float(np.nan_to_num(x).std()), 4)} for x, _ in windows]
+NET = Loud()
 
 
 def setup(keys: int = 0) -> Setup:
@@ -82,19 +80,19 @@ def _given(out: Out) -> tuple[object, ...]:
 
 
 def restored(rows: dict[bytes, bytes]) -> tuple[Pipeline, int | None]:
-    pipeline = Pipeline({SHA: net})
+    pipeline = Pipeline({SHA: NET})
     return pipeline, pipeline.restore(0, rows)
 
 
 @cache
 def undisturbed() -> list[tuple[object, ...]]:
-    return fed(Pipeline({SHA: net}), log())
+    return fed(Pipeline({SHA: NET}), log())
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, len(log()) - 1), st.integers(1, 60))
 def test_a_partition_put_back_at_any_offset_goes_on_byte_for_byte(cut: int, then: int) -> None:
-    one = Pipeline({SHA: net})
+    one = Pipeline({SHA: NET})
     one.feed(log()[:cut])
     kept = one.snapshot(0)
     two, resume = restored(kept)
@@ -127,7 +125,7 @@ def test_a_snapshot_stays_under_its_limit_in_fibrillation_with_frames_that_wait_
         for seq in range(round(14 * rate_hz / framer.n))
     ]
     hole = round(11.9 * rate_hz / framer.n)
-    pipeline = Pipeline({SHA: net})
+    pipeline = Pipeline({SHA: NET})
     pipeline.feed(records([(None, setup(keys=64)), *(("bed", frame) for frame in frames[:hole])]))
     most = 0
     for n, frame in enumerate(frames[hole + 1 :]):
@@ -146,7 +144,7 @@ def test_a_snapshot_stays_under_its_limit_with_as_many_beats_to_average_as_are_k
 ) -> None:
     framer = Framer(Heart([("sinus", 26, {})], leads, 250.0).source(), "bed", T0_NS, 1.0)
     frames = [framer.frame(seq, seq * framer.n, framer.n) for seq in range(26)]
-    pipeline = Pipeline({SHA: net})
+    pipeline = Pipeline({SHA: NET})
     pipeline.feed(records([(None, setup(keys=64)), *(("bed", frame) for frame in frames[:22])]))
     few = len(pipeline.snapshot(0)[b"bed"])
     pipeline.feed(records([("bed", frame) for frame in frames[23:]], 23))
@@ -167,7 +165,7 @@ def foreign(rows: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def test_snapshots_of_another_schema_are_refused_in_words() -> None:
-    pipeline = Pipeline({SHA: net})
+    pipeline = Pipeline({SHA: NET})
     pipeline.feed(log()[:60])
     rows = foreign(pipeline.snapshot(0))
     words = f"snapshots must have schema {SCHEMA}, got {SCHEMA + 1}, by version 9.9: run that version, or derive"
@@ -181,10 +179,10 @@ def test_snapshots_of_another_schema_are_refused_in_words() -> None:
 @pytest.mark.parametrize("batch", [1, 7, 400])
 def test_derived_anew_a_partition_gives_again_nothing_that_was_given(batch: int) -> None:
     cut = 90
-    one = Pipeline({SHA: net})
+    one = Pipeline({SHA: NET})
     one.feed(log()[:cut])
     rows = {**foreign(one.snapshot(0)), b"left": msgspec.msgpack.encode((SCHEMA - 1, "0.1", "m", 3))}
-    two = Pipeline({SHA: net})
+    two = Pipeline({SHA: NET})
     two.rebuild(0, rows, first=0)
     outs = [two.feed(log()[at : at + batch]) for at in range(0, len(log()), batch)]
     expected = [alert for given in undisturbed()[cut:] for alert in given[0]]  # pyright: ignore
@@ -201,10 +199,10 @@ def test_derived_anew_a_partition_gives_again_nothing_that_was_given(batch: int)
 
 @pytest.mark.parametrize("first", [0, 20])
 def test_derived_anew_chains_go_on_and_devices_say_what_the_log_has_lost(first: int) -> None:
-    one = Pipeline({SHA: net})
+    one = Pipeline({SHA: NET})
     one.feed(log()[:90])
     rows = one.snapshot(0)
-    two = Pipeline({SHA: net})
+    two = Pipeline({SHA: NET})
     two.rebuild(0, foreign(rows), first)
     alerts = [decode_alert(value) for _, value in two.feed(log()[first:]).alerts]
     lost = [alert for alert in alerts if alert.condition == "data_loss" and alert.phase == "start"]
