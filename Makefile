@@ -44,6 +44,7 @@ bench: setup ## measure speed and print it as JSON
 	@$(BIN)/vigil bench state --json
 	@$(BIN)/vigil bench denoise --json
 	@$(BIN)/vigil bench beats --json
+	@$(BIN)/vigil bench infer --json
 
 scores: setup ## where Vigil stands on the sets in VIGIL_RECORDS, as the table of docs/evaluation.md; about half an hour
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m stream.scores
