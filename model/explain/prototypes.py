@@ -98,6 +98,11 @@ def save(path: Path, found: Prototypes, made: dict[str, object]) -> None:
     path.write_bytes(weights_file.pack(tensors, said))
 
 
+def shipped() -> Path:
+    """Return where the prototypes of the weights that come with Vigil lie."""
+    return weights.shipped().with_name("prototypes.safetensors")
+
+
 def load(path: Path | str, net_sha256: str) -> Prototypes:
     """Load prototypes of a network; raises ValueError where they are none, or another network's."""
     kept = Path(path).read_bytes()

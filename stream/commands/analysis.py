@@ -63,19 +63,18 @@ def analyze(
 @app.command()
 def explain(
     record: Annotated[Path, typer.Argument(help="A WFDB record, with or without .hea.")],
-    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Of `vigil train prototypes`.")] = None,
+    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Instead of the shipped ones.")] = None,
     json: Json = False,
 ) -> None:
     """Say each alarm of a record in words, with what was measured and what the network's answer rests on."""
     from ecg.record import read
-    from model.explain.prototypes import load as load_prototypes
+    from model.explain import prototypes as near
     from model.weights import load, shipped
     from stream import explain as runner
 
-    classifier = load(shipped())
-    like = None if prototypes is None else load_prototypes(prototypes, classifier.sha256)
+    network = load(shipped())
     recording = read(record)
-    found = runner.explain(recording, classifier, like)
+    found = runner.explain(recording, network, near.load(prototypes or near.shipped(), network.sha256))
     if json:
         alarms = [runner.as_object(explained) for explained in found]
         print(msgspec.json.encode({"record": recording.name, "alarms": alarms}).decode())

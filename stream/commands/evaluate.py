@@ -104,7 +104,7 @@ def diagnosis(
     work: Work = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Score these instead of the shipped ones.")] = None,
 ) -> None:
-    """Score what the diagnosis network says of twelve-lead records, from all leads down to one."""
+    """Score what the network says of twelve-lead records, from all leads down to one, and of monitors' rhythms."""
     from stream.evaluate.diagnosis import evaluate
 
     raise SystemExit(evaluate(data, json=json, cross_validate=cross_validate, work=work, file=weights))
@@ -114,7 +114,7 @@ def diagnosis(
 def explanation(
     data: Sets,
     json: Json = False,
-    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Of `vigil train prototypes`.")] = None,
+    prototypes: Annotated[Path | None, typer.Option("--prototypes", help="Instead of the shipped ones.")] = None,
 ) -> None:
     """Score whether what is marked in a window is what the network's answer rests on, and how long marking takes."""
     from stream.evaluate.explanation import evaluate

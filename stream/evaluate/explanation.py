@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ecg.record import read
 from ecg.window import SPAN
+from model.explain import prototypes as near
 from model.explain.prototypes import Prototypes
-from model.explain.prototypes import load as load_prototypes
 from model.explain.saliency import LOOKED_AT, choose_leads, deletion, saliency
 from model.frontend import clean, last_span
 from model.labels import RHYTHMS
@@ -45,10 +45,10 @@ class Judged(NamedTuple):
 def evaluate(data: Path, *, json: bool, prototypes: Path | None) -> int:
     """Score the explanations of the shipped network and print the figures; returns the exit status, 2 without records.
 
-    With `prototypes`, how often the class of the nearest one is the network's answer is told, too.
+    `prototypes` is a file to use instead of those that come with Vigil.
     """
     network = load(shipped())
-    like = None if prototypes is None else load_prototypes(prototypes, network.sha256)
+    like = near.load(prototypes or near.shipped(), network.sha256)
     judge(
         Seen(np.zeros((LOOKED_AT, SPAN), np.float32), ["II", "V1"]), network, like
     )  # what is compiled and allocated once is not timed
@@ -78,7 +78,7 @@ def window(path: Path) -> Seen:
     return Seen(last_span(clean(x_mv, found.rate_hz)), [names[row] for row in chosen])
 
 
-def judge(seen: Seen, network: Network, like: Prototypes | None) -> Judged:
+def judge(seen: Seen, network: Network, like: Prototypes) -> Judged:
     """Mark a window, time it, and take out what is marked."""
 
     def answer(x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,8 +88,8 @@ def judge(seen: Seen, network: Network, like: Prototypes | None) -> Judged:
     why = saliency(answer, seen.x_mv)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     fall = deletion(answer, seen.x_mv, why, DRAWS)
-    near = "" if like is None else like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
-    return Judged(RHYTHMS[why.of], fall.marked, fall.at_random, near, 1e3 * wall, 1e3 * cpu)
+    label = like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
+    return Judged(RHYTHMS[why.of], fall.marked, fall.at_random, label, 1e3 * wall, 1e3 * cpu)
 
 
 def figures(judged: list[Judged]) -> dict[str, float]:
@@ -107,6 +107,5 @@ def figures(judged: list[Judged]) -> dict[str, float]:
         "wall_ms_p50": float(np.median([each.wall_ms for each in judged])),
         "wall_ms_p95": float(np.percentile([each.wall_ms for each in judged], 95)),
     }
-    if judged[0].like:
-        found["nearest_prototype_agrees"] = float(np.mean([each.like == each.answer for each in judged]))
+    found["nearest_prototype_agrees"] = float(np.mean([each.like == each.answer for each in judged]))
     return {name: round(value, 4) for name, value in found.items()}

@@ -66,3 +66,10 @@ def test_clear_rhythms_are_named(
     p = trained.predict(found.mv(), found.rate_hz, [lead.name for lead in found.leads])
     assert sum(p[name] for name in expected) > least
     assert sum(p[name] for name in RHYTHMS) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_prototypes_are_of_these_weights_and_of_rhythms_that_they_know(trained: Network) -> None:
+    found = prototypes.load(prototypes.shipped(), trained.sha256)
+    assert {"sinus", "atrial_fibrillation", "ventricular_fibrillation"} <= set(found.labels) <= set(RHYTHMS)
+    assert found.centre.shape == (len(found.labels), FEATURES)
+    assert set(weights_file.made(prototypes.shipped().read_bytes())["commit"]) <= set("0123456789abcdef")
