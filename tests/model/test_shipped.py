@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from ecg import weights_file
 from ecg.quality_forest import SHIPPED, made
 from ecg.record import read
 from model import monitors
 from model.card import card, forest_card, small_cards
+from model.explain import prototypes
 from model.labels import RHYTHMS
+from model.net import FEATURES
 from model.score import OUTPUTS
 from model.train import LEAD_SETS
 from model.weights import Network, load, shipped
