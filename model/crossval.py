@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from model import baselines, dataset, monitors, train
 from model.dataset import Records, Report
@@ -33,13 +35,23 @@ Answers = dict[str, NDArray[np.float32]]
 
 
 class Asked(NamedTuple):
-    """A run of folds: the records' folder, one that keeps what is done, the seed, and numbers of epochs and folds."""
+    """A run of folds: the records' folder, one that keeps what is done, the seed, and numbers of epochs and folds.
+
+    With `start`, a file of weights, the network goes on from there, and learns slowly.
+    """
 
     data: Path
     work: Path
     seed: int = 1
     epochs: int = train.EPOCHS
     folds: int = FOLDS
+    start: Path | None = None
+
+    def fit(self, sets: Sets, seed: int, show: Show = lambda line: None) -> nn.Module:
+        """Train the network once."""
+        if self.start is None:
+            return train.fit(sets, seed, Net, self.epochs, show)
+        return train.fit(sets, seed, partial(train.started, self.start), self.epochs, show, train.TUNING_RATE)
 
 
 class Material(NamedTuple):
@@ -92,7 +104,8 @@ def out_of_fold(
 def _kept(asked: Asked, job: tuple[str, int]) -> Answers:
     """Return one model's answers of one fold, from the folder where they are there already."""
     name, k = job
-    file = asked.work / f"{name}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz"
+    tuned = "" if asked.start is None else f"-{hashlib.sha256(asked.start.read_bytes()).hexdigest()[:8]}"
+    file = asked.work / f"{name}{tuned}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz"
     if file.is_file():
         with np.load(file) as kept:
             return dict(kept)
@@ -113,7 +126,7 @@ def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     rows, mine = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.record_fold == k)
     if name == NET:
         sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
-        net = train.fit(sets, seed, Net, asked.epochs)
+        net = asked.fit(sets, seed)
         said = train.all_sets(net, records, mine)
         if held.windows is not None:
             said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))

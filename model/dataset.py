@@ -24,7 +24,9 @@ from ecg.lead import STANDARD, canonical
 from model import labels
 from model.frontend import Chunks, chunks, clean, cut, last_span
 
-RAW, ZSCORED = "ptbxl", "ptbxl_zscored"
+RAW, ZSCORED, OWN = "ptbxl", "ptbxl_zscored", "own"
+OWN_LABELS = ("record", "patient", "codes")
+"""Columns that `labels.csv` of a folder of one's own must have; `age` (years) and `sex` (0 male, 1 female) may be."""
 MV_A_DEVIATION = 0.15
 """Millivolts that a standard deviation of a z-scored lead is taken for: what PTB-XL's leads have in the middle."""
 SAME_PATIENT = {"ptbxl/463": "patient 16690"}
@@ -98,19 +100,19 @@ class Listed(NamedTuple):
 
 
 def listed(data: Path) -> list[Listed]:
-    """Return the records of a folder that holds `ptbxl`, `ptbxl_zscored` or both.
+    """Return the records of a folder that holds `ptbxl`, `ptbxl_zscored`, or WFDB records that `labels.csv` names.
 
     Raises
     ------
     ValueError
-        The folder holds neither.
+        The folder holds none of these, or a line of its `labels.csv` cannot be read.
     """
     database = data / RAW / "ptbxl_database.csv"
     rows = _lines(database) if database.is_file() else []
     patients = {row["ecg_id"]: row["patient_id"] for row in rows}
-    found = [*_published(data / RAW, rows), *_zscored(data / ZSCORED, patients)]
+    found = [*_published(data / RAW, rows), *_zscored(data / ZSCORED, patients), *_own(data)]
     if not found:
-        raise ValueError(f"data must hold records of {RAW} or {ZSCORED}, got {data}")
+        raise ValueError(f"data must hold {RAW}, {ZSCORED}, or records with a labels.csv, got {data}")
     return found
 
 
@@ -135,6 +137,27 @@ def _published(folder: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[List
             sex=float(row["sex"] or "nan"),
             read=lambda path=path: _standard(path),
         )
+
+
+def _own(folder: Path) -> Iterator[Listed]:
+    """Return the records of a folder whose `labels.csv` has a line of each: its SCP statements, as `IMI:80|SR`."""
+    file = folder / "labels.csv"
+    if not file.is_file():
+        return
+    for at, row in enumerate(_lines(file), 2):
+        if lacking := [name for name in OWN_LABELS if row.get(name) is None]:
+            raise ValueError(f"{file}, line {at}: must have the columns {', '.join(OWN_LABELS)}, lacks {lacking[0]}")
+        path = folder / row["record"]
+        if not path.with_name(path.name + ".hea").is_file():
+            raise ValueError(f"{file}, line {at}: record must be a WFDB record beside it, got {row['record']!r}")
+        try:
+            said = (code.partition(":") for code in row["codes"].split("|") if code)
+            truth = labels.of_codes({code.strip(): float(likelihood or 0) for code, _, likelihood in said})
+            age, sex = (float(row.get(name) or "nan") for name in ("age", "sex"))
+        except ValueError as error:
+            raise ValueError(f"{file}, line {at}: {error}") from error
+        name, patient = f"{OWN}/{row['record']}", f"{OWN} {row['patient']}"
+        yield Listed(name, patient, truth, True, age, sex, lambda path=path: _standard(path))
 
 
 def _standard(path: Path) -> tuple[NDArray[np.float32], float]:

@@ -7,9 +7,11 @@ the loss. The leads of a batch are drawn: all twelve, or few of them, so that on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ from model.net import YEARS, Answer, Leads, Net
 
 BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 24, 3e-3, 0.05
 """Records, and windows of monitors beside them, of each step."""
+TUNING_EPOCHS, TUNING_RATE = 8, 3e-4
+"""Where it goes on from weights that there are."""
 SEEN = 128
 """Windows that are answered together."""
 SUBSETS: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -82,6 +86,7 @@ def fit(
     make: Callable[[], nn.Module] = Net,
     epochs: int = EPOCHS,
     show: Show = lambda line: None,
+    rate: float = RATE,
 ) -> nn.Module:
     """Train one network.
 
@@ -90,13 +95,15 @@ def fit(
     sets : Sets
     make : callable
         Gives a network from `Leads` to `Answer`; one that takes windows of monitors too answers `together`.
+    rate : float
+        Of learning, at its height.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = make().train()
     per_epoch = max(1, len(sets.rows) // BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * per_epoch, pct_start=0.2)
+    optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch, pct_start=0.2)
     chance = None if sets.windows is None else chances(sets.windows.rhythm[sets.seen], sets.windows.patient[sets.seen])
     for epoch in range(1, epochs + 1):
         order, total = rng.permutation(sets.rows), 0.0
@@ -115,6 +122,13 @@ def fit(
             total += float(loss.detach())
         show(f"epoch {epoch} of {epochs}, loss {total / per_epoch:.4f}")
     return net.eval()
+
+
+def started(weights: Path) -> Net:
+    """Return a network that goes on from the weights of a file."""
+    net = Net()
+    net.load_state_dict(safetensors.torch.load(weights.read_bytes()))
+    return net
 
 
 def chances(rhythm: NDArray[np.bool_], patient: NDArray[np.str_]) -> NDArray[np.float64]:

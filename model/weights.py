@@ -32,7 +32,7 @@ from model.labels import CONDITIONS, RHYTHMS
 from model.monitors import counted
 from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Answer, Leads, Net, Tokens, folded, place
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
-from model.train import LEAD_SETS, Sets, Show, fit, person, truths
+from model.train import LEAD_SETS, Sets, Show, person, truths
 
 FORMAT = "vigil-net-1"
 DECIMALS = 4
@@ -277,8 +277,10 @@ def make(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     sets = Sets(held.copies, every, held.windows, seen)
-    net = fit(sets, asked.seed, epochs=asked.epochs, show=lambda line: show(f"all: {line}"))
-    rhythm = Softmax(1.0, (0.0,) * len(RHYTHMS))
+    net = asked.fit(sets, asked.seed, lambda line: show(f"all: {line}"))
+    base = None if asked.start is None else load(asked.start)
+    before = {} if base is None else base.made
+    rhythm = before.get("rhythm_calibration", (1.0, (0.0,) * len(RHYTHMS)))
     if held.windows is not None:
         used = counted(held.windows)
         rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
@@ -294,8 +296,9 @@ def make(
         "seed": asked.seed,
         "epochs": asked.epochs,
         "split": f"{asked.folds} folds by patient for the figures and the calibration; the weights are trained on all",
-        "records": held.copies[0].name.tolist(),
-        "monitors": windows,
+        "from": None if base is None else base.sha256,
+        "records": sorted({*before.get("records", ()), *held.copies[0].name.tolist()}),
+        "monitors": sorted({*before.get("monitors", ()), *windows}),
         "calibration": {of: calibrate(logits[of][:, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
         "rhythm_calibration": list(rhythm),
         "conformal": {of: conformal(probability(of), truth).tolist() for of in LEAD_SETS},

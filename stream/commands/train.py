@@ -18,11 +18,14 @@ def train_net(
     out: Annotated[Path, typer.Option("--out", help="Where the weights go (safetensors).")],
     seed: Annotated[int, typer.Option("--seed")] = 1,
     work: Work = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Weights to go on from, on a hospital's own records and labels.csv.")
+    ] = None,
 ) -> None:
     """Train the network, on records of twelve leads and windows of monitors."""
     from stream.evaluate.diagnosis import train
 
-    train(data, out, seed, work)
+    raise SystemExit(train(data, out, seed, work, start))
 
 
 @app.command("beats")

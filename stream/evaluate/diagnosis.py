@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from model import crossval, dataset, monitors, rhythm_score, weights
 from model.crossval import Asked
-from model.dataset import RAW, ZSCORED, Records
+from model.dataset import OWN, RAW, ZSCORED, Records
 from model.score import Figures, aurocs, draws, macro
-from model.train import LEAD_SETS, all_sets, truths
+from model.train import EPOCHS, LEAD_SETS, TUNING_EPOCHS, all_sets, truths
 from stream.commands.common import say
 
 Probabilities = dict[str, NDArray[np.float64]]
 """By set of leads, (n, 11)."""
-SETS = {ZSCORED: "", RAW: "_raw"}
+SETS = {ZSCORED: "", RAW: "_raw", OWN: "_own"}
 """Sets, and how names of their figures end."""
 LEADS = {"12": "", "ii_v1": "_leads_ii_v1", "ii": "_lead_ii", "i": "_lead_i"}
 IN_SAMPLE = "_in_sample"
@@ -71,19 +71,30 @@ def evaluate(
     return 0
 
 
-def train(data: Path, out: Path, seed: int, work: Path | None) -> None:
-    """Train the network on the records of a folder and write its weights; see `evaluate` for `work`.
+def train(data: Path, out: Path, seed: int, work: Path | None, start: Path | None = None) -> int:
+    """Train the network on the records of a folder and write its weights; returns the exit status.
 
-    Raises
-    ------
-    ValueError
-        The folder holds no records.
+    Parameters
+    ----------
+    data, work
+        As of `evaluate`; also WFDB records that a `labels.csv` names, as `model.dataset.listed` takes them.
+    start : Path, optional
+        Weights to go on from.
     """
+    try:
+        if start is not None:
+            weights.load(start)
+        dataset.listed(data)
+    except (FileNotFoundError, ValueError) as error:
+        say(str(error))
+        return 2
     with _folder(work) as held:
-        asked = Asked(data, held, seed)
+        epochs = TUNING_EPOCHS if start else EPOCHS
+        asked = Asked(data, held, seed, epochs, start=start)
         material = crossval.material(asked, _report)
-        command = f"vigil train net --data DIR --out FILE --seed {seed}"
+        command = f"vigil train net {'--from WEIGHTS ' if start else ''}--data DIR --out FILE --seed {seed}"
         out.write_bytes(weights.make(asked, material, command, lambda answers: _figures(answers, material), say))
+    return 0
 
 
 @contextmanager

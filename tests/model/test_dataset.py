@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg.lead import STANDARD
+from ecg.record import write_signals
 from model import dataset
 from model.labels import CONDITIONS, SUPERCLASSES, UNKNOWN, may_be
 
@@ -72,3 +74,38 @@ def test_published_records_have_twelve_leads_a_patient_and_their_codes(records: 
     assert np.allclose(signal_mv[0] + signal_mv[2], signal_mv[1], atol=0.01)
     whose = {each.name: each.patient for each in found}
     assert whose["ptbxl/463"] == whose["ptbxl/145"]
+
+
+def _own(folder: Path, *lines: str, header: str = "record,patient,codes,age,sex") -> Path:
+    """Write two records of one's own, of three leads, and their labels."""
+    for n in range(2):
+        mv = np.random.default_rng(n).normal(0, 0.2, (3, 2500)).astype(np.float32)
+        write_signals(folder / f"r{n}", ["V1", "I", "II"], mv, 250)
+    (folder / "labels.csv").write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+def test_records_of_ones_own_have_their_statements_patient_and_leads(tmp_path: Path) -> None:
+    found = dataset.read_sets(_own(tmp_path, "r0,7,NORM|SR,61,1", "r1,7,IMI:35|AFIB,,"))
+    assert found.name.tolist() == ["own/r0", "own/r1"]
+    assert found.patient.tolist() == ["own 7"] * 2
+    assert found.normal.tolist() == [1, 0]
+    assert found.condition[1, CONDITIONS.index("myocardial_infarction")] == UNKNOWN
+    assert found.age[0] == 61
+    assert np.isnan(found.sex[1])
+    there = found.leads.mask.any(axis=(2, 3))
+    assert [STANDARD[k] for k in np.flatnonzero(there[0])] == ["I", "II", "V1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("r0,7,WRONG", "line 2: codes must be SCP statements of PTB-XL, got 'WRONG'"),
+        ("r9,7,NORM", "line 2: record must be a WFDB record beside it, got 'r9'"),
+        ("r0,7,IMI:many", "line 2: could not convert"),
+        ("r0,7", "line 2: must have the columns record, patient, codes, lacks codes"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_with_its_field(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        dataset.listed(_own(tmp_path, line, header="record,patient,codes"))

@@ -276,3 +276,14 @@ def test_features_of_a_record_are_finite_and_tell_wide_beats(generated: dataset.
 def test_the_resnet_answers_for_any_leads(generated: dataset.Records) -> None:
     net = baselines.ResNet().eval()
     assert train.answers(net, generated, np.arange(3), ["V1", "II"]).shape == (3, 19)
+
+
+def test_a_network_goes_on_from_weights_and_learns_slowly(
+    weights_path: Path, generated: dataset.Records, tmp_path: Path
+) -> None:
+    sets = train.Sets([generated], np.arange(len(generated.name)))
+    asked = Asked(tmp_path, tmp_path, epochs=1, start=weights_path)
+    before, after = train.started(weights_path), asked.fit(sets, 1)
+    with torch.no_grad():
+        moved = [float((a - b).abs().max()) for a, b in zip(after.parameters(), before.parameters(), strict=True)]
+    assert 0 < max(moved) < 10 * train.TUNING_RATE
