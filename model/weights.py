@@ -37,14 +37,15 @@ from model.train import LEAD_SETS, Sets, Show, person, truths
 FORMAT = "vigil-net-1"
 DECIMALS = 4
 """Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
-CHUNK_BATCH = 32
+CHUNK_BATCH = 64
 """Chunks that the stem takes together."""
-SLOTS: dict[int, int] = {1: 16, 2: 16, 4: 8, 8: 4, 12: 4}
+SLOTS: dict[int, int] = {1: 32, 2: 32, 4: 16, 8: 8, 12: 8}
 """Windows that are answered together, by leads; a bed's are answered among those of as many, or the next number."""
 FEW = 6
 """With this many leads and more an answer is calibrated as one of twelve leads is; with fewer as one of two, or one."""
 ANSWERS: tuple[str, ...] = ("normal", *CONDITIONS, *RHYTHMS)
 """What the pipeline is told."""
+_TOLD = [(*OUTPUTS, *RHYTHMS).index(f"condition_{name}" if name in CONDITIONS else name) for name in ANSWERS]
 
 
 class Encoded(NamedTuple):
@@ -148,7 +149,10 @@ class Network:
 
     def probabilities(self, logits: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float64]:
         """Return calibrated probabilities of what windows of some leads were answered, in the order of the logits."""
-        told = calibrated(logits[:, : len(OUTPUTS)], self._platt[_nearest(leads)])
+        return self._calibrated(logits, _nearest(leads))
+
+    def _calibrated(self, logits: NDArray[np.float32], of: str) -> NDArray[np.float64]:
+        told = calibrated(logits[:, : len(OUTPUTS)], self._platt[of])
         return np.concatenate([told, self._softmax.apply(logits[:, len(OUTPUTS) :])], axis=1)
 
     def sets(self, said: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.bool_]:
@@ -157,13 +161,12 @@ class Network:
 
     def classify(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         """Answer for windows of many beds, by name of `ANSWERS`; parameters as of `answer`."""
-        names = (*OUTPUTS, *RHYTHMS)
-        kept = [names.index(f"condition_{name}" if name in CONDITIONS else name) for name in ANSWERS]
-        rows = (
-            np.round(self.probabilities(row[None], each)[0, kept], DECIMALS)
-            for row, each in zip(self.answer(windows, leads), leads, strict=True)
-        )
-        return [{name: float(p) for name, p in zip(ANSWERS, row, strict=True)} for row in rows]
+        logits, nearest = self.answer(windows, leads), np.array([_nearest(each) for each in leads], object)
+        rows = np.empty((len(windows), len(ANSWERS)))
+        for of in set(nearest):
+            mine = nearest == of
+            rows[mine] = np.round(self._calibrated(logits[mine], of)[:, _TOLD], DECIMALS)
+        return [dict(zip(ANSWERS, row, strict=True)) for row in rows.tolist()]
 
     def logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Answer from scratch for windows of clean signal, (n, leads, 2700) at 250 Hz, NaN where missing: (n, 19)."""
