@@ -30,7 +30,7 @@ from stream.process import configure_logs, new_event_loop
 from stream.progress import Progress, StuckError
 from stream.settings import Settings
 from stream.signing import signer_of
-from stream.worker import SEND_BYTES, Worker, prepare
+from stream.worker import COMPRESSION, SEND_BYTES, Worker, prepare
 
 BATCH, WITHIN_S = 2000, 0.02
 """Most events that are taken together, and how long to wait for them."""
@@ -151,7 +151,9 @@ def _wire(app: App, settings: Settings, kafka: Kafka, health: Health, batch: int
         """Faust awaits this before anything flows."""
         try:
             if "worker" not in held:
-                producer = await exits.enter_async_context(producing(kafka, max_batch_size=SEND_BYTES))
+                producer = await exits.enter_async_context(
+                    producing(kafka, max_batch_size=SEND_BYTES, compression_type=COMPRESSION)
+                )
                 await exits.enter_async_context(health.served(settings.health_host, settings.health_port))
                 held["worker"] = Worker(kafka, producer, health, nets, signer)
                 exits.callback(asyncio.create_task(watch(Progress(kafka))).cancel)

@@ -35,7 +35,7 @@ from stream.placement import partition_of
 from stream.process import configure_logs
 from stream.settings import Settings
 from stream.snapshot import PARTITION_KEY
-from stream.worker import SEND_BYTES, Worker
+from stream.worker import COMPRESSION, SEND_BYTES, Worker
 
 T0_NS = 1_800_000_000_000_000_000
 LEADS = ("II", "V1", "I", "III", "aVR", "aVL", "aVF", "V2", "V3", "V4", "V5", "V6")
@@ -86,7 +86,7 @@ async def _measured(kafka: Kafka, beds: int, seconds: int, writing_s: int, leads
     sha256, net = load_net(weights)
     await put_weights(kafka, weights)
     pipeline, spent = Pipeline({sha256: net}), _Spent()
-    async with producing(kafka, max_batch_size=SEND_BYTES) as producer:
+    async with producing(kafka, max_batch_size=SEND_BYTES, compression_type=COMPRESSION) as producer:
         for second, batch in enumerate(_batches(beds, LEADS[:leads], sha256, seconds)):
             await durable(producer, [Send(topics.INPUT, r.key, r.value, r.partition) for r in batch])
             spent = _Spent() if second == WARM_UP_S else spent
