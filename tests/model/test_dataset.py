@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ecg.lead import STANDARD
 from ecg.record import write_signals
@@ -93,7 +94,7 @@ def test_records_of_ones_own_have_their_statements_patient_and_leads(tmp_path: P
     assert found.condition[1, CONDITIONS.index("myocardial_infarction")] == UNKNOWN
     assert found.age[0] == 61
     assert np.isnan(found.sex[1])
-    there = found.leads.mask.any(axis=(2, 3))
+    there: NDArray[np.bool_] = np.logical_or.reduce(found.leads.mask > 0, axis=(2, 3))
     assert [STANDARD[k] for k in np.flatnonzero(there[0])] == ["I", "II", "V1"]
 
 
