@@ -65,7 +65,7 @@ def test_an_answer_alone_is_the_one_among_neighbours_and_no_two_are_alike(networ
 @settings(max_examples=8, deadline=None)
 @given(order=st.permutations(range(CHUNK_BATCH + 9)), take=st.integers(1, CHUNK_BATCH + 9))
 def test_a_chunk_is_encoded_to_the_same_bits_in_any_batch(network: Network, order: list[int], take: int) -> None:
-    x = cut(spans(CHUNK_BATCH // 5 + 2, 1)[:, 0]).reshape(-1, 700)[: CHUNK_BATCH + 9]
+    x = cut(spans(CHUNK_BATCH // 5 + 3, 1)[:, 0]).reshape(-1, 700)[: CHUNK_BATCH + 9]
     whole, some = network.encode(x), order[:take]
     for part, of in zip(network.encode(x[some]), whole, strict=True):
         assert part.tobytes() == of[some].tobytes()
