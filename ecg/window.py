@@ -14,6 +14,8 @@ WINDOW = 2500
 """Samples of a window: 10 s at 250 Hz."""
 HOP = 500
 """Samples from one window's end to the next: 2 s at 250 Hz."""
+CHUNKS = WINDOW // HOP
+"""Chunks of a window; it shares all but the last with the window before."""
 HALO = 200
 """Samples before a window that are given with it: convolutions over its beginning need them."""
 SPAN = HALO + WINDOW

@@ -20,8 +20,8 @@ from model import baselines, dataset, monitors, train
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
-from model.score import Softmax, calibrate, calibrated, conformal, covered
-from model.train import LEAD_SETS, OUTPUTS, Sets, Show
+from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
+from model.train import LEAD_SETS, Sets, Show
 
 FOLDS, COPIES = 5, 2
 """Folds by patient, and changed copies of each record that training draws from."""
@@ -69,7 +69,10 @@ class Material(NamedTuple):
 
 def material(asked: Asked, report: Report = lambda name, done, of: None) -> Material:
     """Read records and windows, from the folder of work where they are there already, and cut the folds by patient."""
-    copies, windows = dataset.cached(asked.data, asked.work, COPIES, report), monitors.cached(*asked[:2], report)
+    copies, windows = (
+        dataset.cached(asked.data, asked.work, COPIES, report),
+        monitors.cached(asked.data, asked.work, report),
+    )
     none = np.zeros(0, np.int64)
     fold = none if windows is None else dataset.folds(windows, asked.folds, asked.seed)
     return Material(copies, windows, dataset.folds(copies[0], asked.folds, asked.seed), fold)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ecg.resample import ANALYSIS_HZ, Resampler
 from ecg.scalogram import Bank, Scalogram
 from ecg.wavelet import Denoiser
-from ecg.window import HALO, HOP, SPAN, WINDOW
+from ecg.window import CHUNKS, HALO, HOP, SPAN
 
-CHUNK, CHUNKS = HOP, WINDOW // HOP
-"""Samples of a chunk, as many as come from one window to the next, and chunks of a window."""
+CHUNK = HOP
+"""Samples of a chunk, as many as come from one window to the next."""
 REACH = HALO + CHUNK
 """Samples of a chunk with its halo, half before it and half behind."""
 STEP = 10

@@ -19,7 +19,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ecg.lead import STANDARD, canonical
-from model.frontend import BANK, CHUNKS, STEPS, TOKEN, TOKENS
+from ecg.window import CHUNKS
+from model.frontend import BANK, STEPS, TOKEN, TOKENS
 from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
 
 ANY_LEAD = len(STANDARD)
@@ -71,6 +72,10 @@ class Answer(NamedTuple):
     condition: Tensor
     superclass: Tensor
     rhythm: Tensor
+
+    def joined(self) -> Tensor:
+        """Return all logits in that order, (n, 19)."""
+        return torch.cat([self.normal[:, None], *self[1:]], 1)
 
 
 def place(name: str) -> int:
@@ -171,6 +176,11 @@ class TimeAttention(nn.Module):
         return x + self.drop(self.down(functional.relu(self.up(self.between(x)))))  # (n, t, 64)
 
 
+def _of_leads(chunks: Tokens, shape: torch.Size) -> Tokens:
+    """Put what the stem made of chunks in a row in the order of windows, leads and chunks, (n, l, 5)."""
+    return Tokens(chunks.token.unflatten(0, shape).flatten(2, 3), chunks.pulse.unflatten(0, shape))
+
+
 def regularity(pulse: Tensor) -> Tensor:
     """Return how alike a signal is to itself some steps later, over its energy: (n, c, 250) to (n, c, 45).
 
@@ -208,9 +218,7 @@ class Net(nn.Module):
 
     def tokens(self, wave: Tensor, morlet: Tensor) -> Tokens:
         """Run the stem over the chunks of leads, (n, l, 5, 585) and (n, l, 5, 8, 50)."""
-        shape = wave.shape[:3]
-        token, pulse = self.stem(wave.flatten(0, 2), morlet.flatten(0, 2))
-        return Tokens(token.unflatten(0, shape).flatten(2, 3), pulse.unflatten(0, shape))
+        return _of_leads(self.stem(wave.flatten(0, 2), morlet.flatten(0, 2)), wave.shape[:3])
 
     def forward(self, leads: Leads) -> Answer:
         """Answer for a batch."""
@@ -230,9 +238,7 @@ class Net(nn.Module):
             for found in self.stem(wave[kept], morlet[kept])
         )
         return [
-            self.answer(
-                Tokens(t.unflatten(0, each.wave.shape[:3]).flatten(2, 3), p.unflatten(0, each.wave.shape[:3])), each
-            )
+            self.answer(_of_leads(Tokens(t, p), each.wave.shape[:3]), each)
             for t, p, each in zip(token, pulse, batches, strict=True)
         ]
 

@@ -16,7 +16,7 @@ OUTPUTS: tuple[str, ...] = (
     *(f"condition_{name}" for name in CONDITIONS),
     *(f"superclass_{name.lower()}" for name in SUPERCLASSES),
 )
-"""What a row of probabilities holds, in the order of `model.train.OUTPUTS`."""
+"""What a row of answers holds, before the rhythms."""
 BENCHMARK = tuple(k for k, name in enumerate(OUTPUTS) if name.startswith("superclass_"))
 RESAMPLES, SEED, LEVEL = 1000, 2015, 0.95
 """Draws of the patients behind an interval, their seed, and the share of them that it holds."""
@@ -98,10 +98,6 @@ class Figures:
         self.values[name] = round(float(drawn[0]), 4)
         low, high = np.nanquantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         self.intervals[name] = (round(float(low), 4), round(float(high), 4))
-
-    def add_macro(self, name: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
-        """Add the figure of the benchmark, and what is behind it: each superclass."""
-        self.add(name, macro(probability, truth, drawn))
 
     def add_outputs(self, suffix: str, probability: NDArray, truth: NDArray[np.int8], drawn: Draws) -> None:
         """Add counts, AUROC, F1, calibration error and Brier skill of each output."""

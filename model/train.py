@@ -1,4 +1,4 @@
-"""Training of the diagnosis network: batches, changes, the loss, and one network after another, fold by fold.
+"""Training of the network: batches, changes, the loss.
 
 Seeded: on one processor with as many threads the same command gives the same weights. An unknown label is masked out of
 the loss. The leads of a batch are drawn: all twelve, or few of them, so that one network serves any.
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecg.lead import STANDARD
+from ecg.window import CHUNKS
 from model.dataset import Records
-from model.frontend import CHUNKS
-from model.labels import CONDITIONS, SUPERCLASSES
 from model.net import YEARS, Answer, Leads, Net
 
 BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 24, 3e-3, 0.05
@@ -44,9 +43,6 @@ DROP_LEAD, FLIP = 0.3, 0.15
 """Chances that one of two leads of a window is dropped, and that a lead is turned over."""
 LEAD_SETS: dict[str, tuple[str, ...]] = {"12": STANDARD, "ii_v1": ("II", "V1"), "ii": ("II",), "i": ("I",)}
 """Sets of leads that figures are given of."""
-OUTPUTS = ("normal", *CONDITIONS, *SUPERCLASSES)
-"""What a row of answers holds, before the rhythms."""
-ARRHYTHMIA = OUTPUTS.index("arrhythmia")
 
 Show = Callable[[str], None]
 
@@ -57,7 +53,7 @@ class Sets(NamedTuple):
     Attributes
     ----------
     copies : sequence of Records
-        The records as they are, then changed; none where there are only windows.
+        The records as they are, then changed.
     rows : ndarray of int64
         Which of the records.
     windows : Records or None
@@ -239,7 +235,7 @@ def answers(
     with torch.inference_mode():
         for first in range(0, len(rows), SEEN):
             said: Answer = net(batch([records.take(rows[first : first + SEEN])], names))
-            out.append(torch.cat([said.normal[:, None], *said[1:]], 1).numpy())
+            out.append(said.joined().numpy())
     return np.concatenate(out)
 
 
@@ -249,5 +245,5 @@ def all_sets(net: nn.Module, records: Records, rows: NDArray[np.int64]) -> dict[
 
 
 def truths(records: Records) -> NDArray[np.int8]:
-    """Return what is known of records, shape (n, 11), in the order of `OUTPUTS`; -1 is unknown."""
+    """Return what is known of records, shape (n, 11), in the order of `model.score.OUTPUTS`; -1 is unknown."""
     return np.concatenate([records.normal[:, None], records.condition, records.superclass], axis=1)

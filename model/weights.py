@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 
 from ecg import weights_file
 from ecg.lead import STANDARD
+from ecg.window import CHUNKS
 from model.commit import commit
 from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
-from model.frontend import CHUNK_TOKENS, CHUNKS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
+from model.frontend import CHUNK_TOKENS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
 from model.monitors import counted
-from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Answer, Leads, Net, Tokens, folded, place
+from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Leads, Net, Tokens, folded, place
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show, person, truths
 
@@ -119,8 +120,7 @@ class Network:
         """
 
         def heads(x: Tokens, batch: Leads) -> torch.Tensor:
-            said: Answer = self.net.answer(x, batch)
-            return torch.cat([said.normal[:, None], *said[1:]], 1)
+            return self.net.answer(x, batch).joined()
 
         return self._in_batches(heads, len(OUTPUTS) + len(RHYTHMS), windows, leads)
 

@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ecg.lead import STANDARD
 from ecg.resample import ANALYSIS_HZ
-from ecg.window import SPAN
-from model.frontend import BANK, CHUNKS, REACH, STEPS, TOKENS, WAVE, chunks, cut
+from ecg.window import CHUNKS, SPAN
+from model.frontend import BANK, REACH, STEPS, TOKENS, WAVE, chunks, cut
 from model.net import Leads, Net
 from model.weights import Network, load, shipped, windows_of
 from simulators.heart import Heart

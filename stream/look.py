@@ -12,11 +12,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.window import HALO, HOP, SPAN, WINDOW, Window
+from ecg.window import CHUNKS, HALO, HOP, SPAN, Window
 
 Bed = TypeVar("Bed", bound=Hashable)
-CHUNKS = WINDOW // HOP
-"""Chunks of a window."""
 
 
 class Net(Protocol):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ecg import weights_file
@@ -76,3 +77,9 @@ def test_the_prototypes_are_of_these_weights_and_of_rhythms_that_they_know(train
     assert {"sinus", "atrial_fibrillation", "ventricular_fibrillation"} <= set(found.labels) <= set(RHYTHMS)
     assert found.centre.shape == (len(found.labels), FEATURES)
     assert set(weights_file.made(prototypes.shipped().read_bytes())["commit"]) <= set("0123456789abcdef")
+
+
+def test_a_probability_of_none_has_no_alone_in_its_set_and_one_of_all_has_yes(trained: Network) -> None:
+    said = np.stack([np.zeros(len(OUTPUTS)), np.ones(len(OUTPUTS))])
+    for leads in LEAD_SETS.values():
+        assert trained.sets(said, leads).tolist() == [[[True, False]] * len(OUTPUTS), [[False, True]] * len(OUTPUTS)]
