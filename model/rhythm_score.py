@@ -1,4 +1,4 @@
-"""What the rhythms of windows are worth that the network never saw: figures by class, by set, and their calibration."""
+"""What the rhythms of windows are worth that the network never saw: figures by class and by set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from scipy.stats import rankdata
 
 from model.labels import RHYTHMS
 
-BINS = 10
 LEAST_WINDOWS = 20
 LETHAL = (RHYTHMS.index("ventricular_tachycardia"), RHYTHMS.index("ventricular_fibrillation"))
 LEAST_PATIENTS, LARGEST_SHARE = 3, 0.5
@@ -33,7 +32,7 @@ def figures(
     -------
     dict
         Fractions and counts by name: `f1_`, `auroc_`, `windows_` and `patients_` of each class, of `lethal` (VT or VF)
-        and means over the classes, `ece` and `accuracy`.
+        means over the classes, and `accuracy`.
     """
     answer = probabilities.argmax(axis=1)
     out: dict[str, float] = {}
@@ -47,9 +46,7 @@ def figures(
     counted = [name for k, name in enumerate(RHYTHMS) if _is_counted(patient[_truth(allowed, (k,)) == 1])]
     out["f1_macro_counted"] = _mean([out[f"f1_{name}"] for name in counted])
     single = allowed.sum(axis=1) == 1
-    right = allowed[np.arange(len(answer)), answer][single]
-    out["accuracy"] = _ratio(right.sum(), single.sum())
-    out["ece"] = round(calibration_error(probabilities.max(axis=1)[single], right), 4)
+    out["accuracy"] = _ratio(allowed[np.arange(len(answer)), answer][single].sum(), single.sum())
     return out
 
 
@@ -114,14 +111,3 @@ def auroc(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
         return float("nan")
     ranks = rankdata(score)[truth].sum()
     return round(float((ranks - positives * (positives + 1) / 2) / (positives * negatives)), 4)
-
-
-def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error over ten equal bins (Guo 2017, arXiv 1706.04599)."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    total = 0.0
-    for k in range(BINS):
-        inside = bins == k
-        if inside.any():
-            total += float(inside.mean()) * abs(float(right[inside].mean()) - float(confidence[inside].mean()))
-    return total

@@ -156,12 +156,16 @@ def _brier_skill(p: NDArray[np.floating], so: NDArray[np.bool_], drawn: Draws) -
 
 def calibration_errors(p: NDArray[np.floating], so: NDArray[np.bool_], drawn: Draws) -> NDArray[np.float64]:
     """Return the expected calibration error over ten equal bins (Guo 2017, arXiv:1706.04599) of each draw."""
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
     off = np.zeros((len(p), BINS))
-    off[np.arange(len(p)), bins] = so - p.astype(np.float64)
+    off[np.arange(len(p)), bin_of(p)] = so - p.astype(np.float64)
     total = drawn.weight.sum(axis=1)
     error = np.abs(drawn.weight @ off).sum(axis=1)
     return np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def bin_of(p: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the bin of each probability, the last for a probability of one."""
+    return np.minimum((p * BINS).astype(np.int64), BINS - 1)
 
 
 def calibrate(logits: NDArray[np.floating], truth: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -103,11 +103,16 @@ def diagnosis(
     cross_validate: CrossValidate = False,
     work: Work = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Score these instead of the shipped ones.")] = None,
+    reliability: Annotated[
+        Path | None, typer.Option("--reliability", help="Draw probabilities out of fold against what was so, as SVG.")
+    ] = None,
 ) -> None:
     """Score what the network says of twelve-lead records, from all leads down to one, and of monitors' rhythms."""
     from stream.evaluate.diagnosis import evaluate
 
-    raise SystemExit(evaluate(data, json=json, cross_validate=cross_validate, work=work, file=weights))
+    raise SystemExit(
+        evaluate(data, json=json, cross_validate=cross_validate, work=work, file=weights, picture=reliability)
+    )
 
 
 @app.command("explanation")

@@ -6,6 +6,7 @@ an ending says from which leads. With `cross_validate` the network is trained wi
 is compared with as well: figures of those begin with their name (`resnet_`, `random_encoder_`, `boosting_`). Without it
 the weights answer, and headlines leave out the records that they were trained on, whose figures end in `_in_sample`.
 Figures of windows of monitors, out of fold alone, begin with `rhythm_`: F1 and AUROC of each rhythm, by set as well.
+Calibration out of fold stands in `reliability`, and is drawn where a picture is asked for.
 Intervals are by bootstrap over patients; a row whose patient is unknown counts as one of its own.
 """
 
@@ -27,6 +28,8 @@ from model.dataset import OWN, RAW, ZSCORED, Records
 from model.score import Figures, aurocs, draws, macro
 from model.train import EPOCHS, LEAD_SETS, TUNING_EPOCHS, all_sets, truths
 from stream.commands.common import say
+from stream.evaluate import reliability
+from stream.evaluate.reliability import Curve
 
 Probabilities = dict[str, NDArray[np.float64]]
 """By set of leads, (n, 11)."""
@@ -43,7 +46,13 @@ NOTES = (
 
 
 def evaluate(
-    data: Path, *, json: bool, cross_validate: bool, work: Path | None = None, file: Path | None = None
+    data: Path,
+    *,
+    json: bool,
+    cross_validate: bool,
+    work: Path | None = None,
+    file: Path | None = None,
+    picture: Path | None = None,
 ) -> int:
     """Score the records of a folder and print the figures; returns the exit status.
 
@@ -58,12 +67,17 @@ def evaluate(
         Folder in which folds are kept, so that a run can go on where it ended.
     file : Path, optional
         Weights to score instead of those that come with Vigil.
+    picture : Path, optional
+        Where the reliability diagram goes, as SVG; of answers out of fold alone.
     """
+    if picture is not None and not cross_validate:
+        say("--reliability draws answers out of fold: it goes with --cross-validate")
+        return 2
     if not cross_validate and not (file or weights.shipped()).is_file():
         say(f"{file or weights.shipped()}: no weights; --cross-validate trains them fold by fold")
         return 2
     try:
-        found = _cross_validated(data, work) if cross_validate else _by_weights(data, file)
+        found = _cross_validated(data, work, picture) if cross_validate else _by_weights(data, file)
     except ValueError as error:
         say(str(error))
         return 2
@@ -108,14 +122,30 @@ def _folder(work: Path | None) -> Iterator[Path]:
             yield Path(made)
 
 
-def _cross_validated(data: Path, work: Path | None) -> dict[str, Any]:
+def _cross_validated(data: Path, work: Path | None, picture: Path | None) -> dict[str, Any]:
     with _folder(work) as held:
         asked = Asked(data, held)
         material = crossval.material(asked, _report)
-        return _figures(crossval.out_of_fold(asked, material, MODELS, say), material)
+        found, curves = _scored(crossval.out_of_fold(asked, material, MODELS, say), material)
+    if picture is not None:
+        reliability.draw(picture, curves, [_error(curve, found) for curve in curves])
+    return found | {"reliability": {curve.name: reliability.as_object(curve) for curve in curves}}
+
+
+def _error(curve: Curve, found: Mapping[str, Any]) -> str:
+    """Return the line on a curve's calibration error."""
+    low, high = found["intervals"][curve.name]
+    people = len(np.unique(curve.patient))
+    return f"calibration error {found['figures'][curve.name]:.3f} ({low:.3f} to {high:.3f}), {people:,} patients"
 
 
 def _figures(logits: Mapping[str, crossval.Answers], material: crossval.Material) -> dict[str, Any]:
+    """Return the figures alone of answers out of fold, as weights carry them."""
+    return _scored(logits, material)[0]
+
+
+def _scored(logits: Mapping[str, crossval.Answers], material: crossval.Material) -> tuple[dict[str, Any], list[Curve]]:
+    """Score answers out of fold, each fold calibrated on the others; also give what was said against what was so."""
     records, truth = material.copies[0], truths(material.copies[0])
     fold = material.record_fold
     said = {
@@ -123,18 +153,31 @@ def _figures(logits: Mapping[str, crossval.Answers], material: crossval.Material
     }
     figures = Figures()
     _add(figures, records, said, np.ones(len(truth), bool))
-    figures.add_coverage("", crossval.conformal_sets(said[crossval.NET]["12"], truth, fold), truth)
+    twelve = said[crossval.NET]["12"]
+    figures.add_coverage("", crossval.conformal_sets(twelve, truth, fold), truth)
+    curves = [reliability.of_records(twelve, truth, records.patient)]
     if material.windows is not None:
-        figures.values |= _rhythms(logits[crossval.NET][crossval.WINDOWS], material.windows, material.window_fold)
-    return _printed(figures, records)
+        windows = _windows(logits[crossval.NET][crossval.WINDOWS], material.windows, material.window_fold)
+        figures.values |= _rhythms(*windows)
+        curves += reliability.of_windows(*windows)
+    for curve in curves:
+        figures.add(curve.name, curve.errors())
+    return _printed(figures, records), curves
 
 
-def _rhythms(logits: NDArray[np.float32], windows: Records, fold: NDArray[np.int64]) -> dict[str, float]:
-    """Return the figures of the windows on the 5-s grid, each fold calibrated on the others."""
+Windows = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.str_]]
+"""Probabilities of rhythms (n, 8), those that are allowed, and whose the windows are."""
+
+
+def _windows(logits: NDArray[np.float32], windows: Records, fold: NDArray[np.int64]) -> Windows:
+    """Return what was said of the windows on the 5-s grid, each fold calibrated on the others."""
     used = monitors.counted(windows)
     said = crossval.rhythm_probabilities(logits, windows.rhythm, fold, used)
-    known = said[used], windows.rhythm[used], windows.patient[used]
-    found = rhythm_score.figures(*known) | rhythm_score.by_set(*known)
+    return said[used], windows.rhythm[used], windows.patient[used]
+
+
+def _rhythms(said: NDArray[np.float64], allowed: NDArray[np.bool_], patient: NDArray[np.str_]) -> dict[str, float]:
+    found = rhythm_score.figures(said, allowed, patient) | rhythm_score.by_set(said, allowed, patient)
     return {f"rhythm_{name}": value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import RHYTHMS
-from model.rhythm_score import auroc, by_set, calibration_error, figures
+from model.rhythm_score import auroc, by_set, figures
 
 
 def truth(*names: str) -> np.ndarray:
@@ -59,13 +59,6 @@ def test_auroc_is_the_share_of_pairs_in_order(pairs: list[tuple[int, bool]]) -> 
         return
     gap = score[positive][:, None] - score[~positive][None]
     assert found == pytest.approx(float(((gap > 0) + 0.5 * (gap == 0)).mean()), abs=1e-4)
-
-
-def test_calibration_error_is_the_gap_between_confidence_and_hits() -> None:
-    confidence = np.full(100, 0.75)
-    assert calibration_error(confidence, np.arange(100) < 75) == pytest.approx(0)
-    assert calibration_error(confidence, np.arange(100) < 25) == pytest.approx(0.5)
-    assert calibration_error(np.ones(4), np.ones(4, bool)) == 0
 
 
 def test_a_rhythm_of_one_patient_is_not_in_the_mean_that_counts() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from model import score
-from model.rhythm_score import auroc, calibration_error
+from model.rhythm_score import auroc
 
 RNG = np.random.default_rng(5)
 N = 400
@@ -30,7 +30,9 @@ def test_calibration_error_is_guos() -> None:
     assert score.calibration_errors(p, TRUTH, drawn)[0] == pytest.approx(
         sum(abs((TRUTH[b] - p[b]).sum()) for b in (np.floor(p * 10) == k for k in range(10))) / N
     )
-    assert calibration_error(p, TRUTH) == pytest.approx(score.calibration_errors(p, TRUTH, drawn)[0])
+    sure, half = np.full(N, 0.75), np.arange(N) % 2 == 0
+    assert score.calibration_errors(sure, half, drawn)[0] == pytest.approx(0.25)
+    assert score.calibration_errors(np.ones(N), np.ones(N, bool), drawn)[0] == 0
 
 
 def test_what_is_unknown_does_not_count() -> None:

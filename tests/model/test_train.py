@@ -206,7 +206,8 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
             np.savez(
                 tmp_path / f"{name}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz", allow_pickle=False, **said
             )
-    assert diagnosis.evaluate(rows, json=True, cross_validate=True, work=tmp_path) == 0
+    picture = tmp_path / "reliability.svg"
+    assert diagnosis.evaluate(rows, json=True, cross_validate=True, work=tmp_path, picture=picture) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
     figures, intervals = found["figures"], found["intervals"]
     assert figures["positives_superclass_cd"] == len(truth) // 2
@@ -217,6 +218,9 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
     assert figures["rhythm_f1_noise"] == figures["rhythm_auroc_sinus"] == figures["rhythm_accuracy"] == 1
     assert figures["rhythm_windows_lethal"] == 0
     assert not any(name.endswith(("_raw", "_in_sample")) for name in figures)
+    assert sum(each["cases"] for each in found["reliability"]["rhythm_ece"]["bins"]) == len(strips.name)
+    assert all(0 <= figures[name] <= intervals[name][1] for name in found["reliability"])
+    assert "VT or VF" in picture.read_text()
 
 
 @pytest.mark.parametrize("name", [crossval.RESNET, crossval.RANDOM, crossval.BOOSTING])
@@ -251,6 +255,8 @@ def test_rhythms_of_a_fold_are_calibrated_on_the_others_that_count() -> None:
 def test_without_weights_it_says_what_to_do(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnosis.evaluate(rows, json=True, cross_validate=False, file=tmp_path / "none") == 2
     assert "--cross-validate" in capsys.readouterr().err
+    assert diagnosis.evaluate(rows, json=True, cross_validate=False, picture=tmp_path / "r.svg") == 2
+    assert "it goes with --cross-validate" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("head", [baselines.linear, baselines.boosted])
