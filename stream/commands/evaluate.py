@@ -127,6 +127,19 @@ def explanation(
     raise SystemExit(evaluate(data, json=json, prototypes=prototypes))
 
 
+@app.command("risk")
+def risk(
+    data: Sets,
+    json: Json = False,
+    net: Annotated[str, typer.Option(help="Weights file of the network, `shipped`, or `none`.")] = "shipped",
+    decisions: Decisions = None,
+) -> None:
+    """Count how often the risk level changes an hour, on stable records and on others, and why."""
+    from stream.evaluate.risk import evaluate
+
+    raise SystemExit(evaluate(data, json=json, net=net, decisions=decisions))
+
+
 @app.command("60601")
 def standards(
     json: Json = False,
