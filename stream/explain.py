@@ -18,9 +18,10 @@ from ecg.resample import ANALYSIS_HZ
 from ecg.window import SPAN
 from model.explain.prototypes import Near, Prototypes
 from model.explain.saliency import CELL, choose_leads, saliency
-from model.explain.sentence import SECONDS, Measured, sentence
+from model.explain.sentence import SECONDS, Measured, Words, diagnoses, sentence
 from model.frontend import last_span
 from model.labels import RHYTHMS
+from model.score import OUTPUTS
 from model.weights import Network
 from stream.analyze import EPOCH_NS, fed, pseudonym
 from stream.pipeline import Pipeline
@@ -58,6 +59,9 @@ class Explained(NamedTuple):
         By lead: the fall of the log odds without each 0.4 s of the window, the 10.8 s up to the decision.
     like : tuple of Near
         Nearest prototypes; empty without any.
+    sets : dict of str to tuple of str
+        Of normal and each condition, the words ("no", "yes") that its conformal set holds: what is left out is excluded
+        at `model.score.CONFORMAL_LEVEL`, of records like those that the network was calibrated on.
     """
 
     id: str
@@ -69,6 +73,7 @@ class Explained(NamedTuple):
     places: tuple[Place, ...]
     saliency: dict[str, list[float]]
     like: tuple[Near, ...]
+    sets: dict[str, Words]
 
 
 class _Seen:
@@ -149,18 +154,28 @@ def _explained(
     window, names = last_span(clean[list(chosen), :end]), [leads[row] for row in chosen]
     own = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else None
     why = saliency(lambda x_mv: network.rhythm_logits(x_mv, names), window, own)
-    said = network.probabilities(network.logits(window[None], names), names)[0, -len(RHYTHMS) :]
+    said = network.probabilities(network.logits(window[None], names), names)
     return Explained(
         id=alert.id,
         condition=alert.condition,
         decided_s=round(end / ANALYSIS_HZ, 2),
         sentence=sentence(alert, measured),
         answer=RHYTHMS[why.of],
-        probability=float(said[why.of]),
+        probability=float(said[0, len(OUTPUTS) + why.of]),
         places=_places(why.weight, names, (end - SPAN) / ANALYSIS_HZ),
         saliency={name: [round(float(w), 3) for w in row] for name, row in zip(names, why.weight, strict=True)},
         like=tuple(prototypes.nearest(network.features_of(window[None], names)[0], SHOWN)) if prototypes else (),
+        sets=_sets(network.sets(said[:, : len(OUTPUTS)], names)[0]),
     )
+
+
+def _sets(held: NDArray[np.bool_]) -> dict[str, Words]:
+    """Return the words in the sets (11, 2) of normal and the conditions, by name."""
+    return {
+        name.removeprefix("condition_"): tuple(word for word, is_in in zip(("no", "yes"), row, strict=True) if is_in)
+        for name, row in zip(OUTPUTS, held.tolist(), strict=True)
+        if not name.startswith("superclass_")
+    }
 
 
 def _places(weight: NDArray[np.float32], names: list[str], first_s: float) -> tuple[Place, ...]:
@@ -190,4 +205,5 @@ def lines(explained: Explained) -> list[str]:
     if explained.like:
         near = ", ".join(f"{one.label} ({one.windows} windows, {one.distance:.2f} away)" for one in explained.like)
         out.append(f"{'':13}like: {near}")
+    out.append(f"{'':13}diagnoses: {diagnoses(explained.sets)}")
     return out

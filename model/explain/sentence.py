@@ -1,15 +1,22 @@
-"""An alert in words: what it says, by which rule, and what was measured in the ten seconds before it; nothing else."""
+"""An alert in words: what it says, by which rule, and what was measured in the ten seconds before it; nothing else.
+
+What of diagnoses cannot be excluded stands beside.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg.alert import Alert
+from model.score import CONFORMAL_LEVEL
 
 SECONDS = 10.0
+Words = tuple[str, ...]
+"""What a conformal set of a diagnosis holds of "no" and "yes"."""
 
 
 class Measured(NamedTuple):
@@ -77,3 +84,27 @@ def _pulse(pulses: int | None) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def diagnoses(sets: Mapping[str, Words]) -> str:
+    """Return what is left of diagnoses once what can be excluded is left out.
+
+    Examples
+    --------
+    >>> diagnoses({"normal": ("no",), "st_t_or_other": ("yes",), "arrhythmia": ("no", "yes"), "hypertrophy": ()})
+    'at 90 %: st t or other; arrhythmia cannot be excluded; neither yes nor no fits hypertrophy'
+    >>> diagnoses({"normal": ("no",)})
+    'at 90 %: none'
+    """
+    parts = []
+    if sure := _with(sets, ("yes",)):
+        parts.append(_listed(sure))
+    if possible := _with(sets, ("no", "yes")):
+        parts.append(f"{_listed(possible)} cannot be excluded")
+    if strange := _with(sets, ()):
+        parts.append(f"neither yes nor no fits {_listed(strange)}")
+    return f"at {100 * CONFORMAL_LEVEL:g} %: " + ("; ".join(parts) or "none")
+
+
+def _with(sets: Mapping[str, Words], words: Words) -> tuple[str, ...]:
+    return tuple(name.replace("_", " ") for name, held in sets.items() if held == words)

@@ -12,11 +12,12 @@ from ecg.record import read, write_signals
 from ecg.window import SPAN
 from model.explain.prototypes import fit, save
 from model.explain.saliency import CELL
+from model.labels import CONDITIONS
 from model.net import FEATURES
 from model.weights import load, shipped
 from simulators.heart import Heart
 from stream.commands.analysis import app
-from stream.explain import explain
+from stream.explain import explain, lines
 
 
 def _record(folder: Path) -> Path:
@@ -46,6 +47,9 @@ def test_an_alarm_is_told_with_what_was_measured_and_where_the_network_looked(tm
     most = max(weight for row in fibrillation["saliency"].values() for weight in row)
     assert fibrillation["places"][0]["weight"] == most > 0
     assert len(fibrillation["like"]) == 3
+    assert list(fibrillation["sets"]) == ["normal", *CONDITIONS]
+    assert all(set(words) <= {"no", "yes"} for words in fibrillation["sets"].values())
+    assert fibrillation["sets"]["normal"] == ["no"]
 
 
 def test_a_pulse_lead_without_a_pulse_is_no_pulse(tmp_path: Path) -> None:
@@ -55,3 +59,5 @@ def test_a_pulse_lead_without_a_pulse_is_no_pulse(tmp_path: Path) -> None:
     found = explain(read(tmp_path / "still"), load(shipped()))
     (asystole,) = [each for each in found if each.condition == "asystole"]
     assert "no pulse" in asystole.sentence
+    said = dict.fromkeys(asystole.sets, ()) | {"normal": ("no",), "arrhythmia": ("yes",)}
+    assert "diagnoses: at 90 %: arrhythmia; neither yes nor no fits " in lines(asystole._replace(sets=said))[-1]
