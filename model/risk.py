@@ -17,11 +17,14 @@ from ecg.condition import CONDITIONS
 LEVELS: tuple[alert.RiskLevel, ...] = ("low", "guarded", "elevated", "high", "critical")
 LOW, GUARDED, ELEVATED, HIGH, CRITICAL = range(len(LEVELS))
 
-RISE_S, FALL_S, FIRST_S, BLIND_S = 3, 60, 15, 30
-"""A higher level must hold for `RISE_S` (none for a lethal condition), a lower one for `FALL_S` of good signal. The
-first level is said after `FIRST_S`, or when it is more than `low`. A bed unseen for `BLIND_S` is `guarded` at least."""
-SMOOTHING_S = 6.0
-"""Time constant of the running mean of the probabilities."""
+RISE_S: tuple[int, ...] = (0, 30, 3, 3, 0)
+"""For how long a level must be asked for before a bed rises to it, by level: a lethal condition not at all. The mildest
+waits longest: a rate that touches its limit is then no change, and one that becomes an alarm is one change, not two."""
+FALL_S, FIRST_S = 300, 30
+"""A lower level must hold for `FALL_S` of good signal: within it most alarms would not be given again, so that it is
+one episode. The first level is said after `FIRST_S`, or when what asks for more than `low` has held."""
+SMOOTHING_S, SLOW_SMOOTHING_S = 6.0, 30.0
+"""Time constants of the running mean of the probabilities: of VT, VF and noise, and of what is less urgent."""
 BACK = 0.75
 """A probability that lifted a level holds it until it is below this part of its threshold."""
 BACK_BPM = 5.0
@@ -29,6 +32,7 @@ BACK_BPM = 5.0
 NOISE = 0.7
 """From this smoothed probability of `noise` on, the signal counts as bad."""
 LETHAL_CLASSES = ("ventricular_tachycardia", "ventricular_fibrillation")
+URGENT_CLASSES = (*LETHAL_CLASSES, "noise")
 
 
 class Threshold(NamedTuple):
@@ -81,8 +85,7 @@ class State(msgspec.Struct):
     first_ns: int | None = None
     last_ns: int | None = None
     blind_ns: int | None = None
-    rising_ns: int | None = None
-    rising_to: int = 0
+    asked_ns: tuple[int | None, ...] = (None,) * len(LEVELS)
     falling_ns: int | None = None
     falling_to: int = 0
     smoothed: dict[str, float] = {}
@@ -180,10 +183,10 @@ def _smooth(state: State, now_ns: int, probabilities: Mapping[str, float] | None
         state.smoothed = {name: round(float(p), 6) for name, p in probabilities.items()}
         return
     past_s = max(0.0, (now_ns - state.last_ns) / 1e9)
-    weight = past_s / (SMOOTHING_S + past_s)
     for name, p in probabilities.items():
+        constant_s = SMOOTHING_S if name in URGENT_CLASSES else SLOW_SMOOTHING_S
         old = state.smoothed.get(name, 0.0)
-        state.smoothed[name] = round(old + weight * (float(p) - old), 6)
+        state.smoothed[name] = round(old + past_s / (constant_s + past_s) * (float(p) - old), 6)
 
 
 def _conditions(names: Sequence[str]) -> list[Reason]:
@@ -226,37 +229,31 @@ def _unseen(state: State, now_ns: int, blind: bool) -> list[Reason]:
         return []
     if state.blind_ns is None:
         state.blind_ns = now_ns
-    blind_s = (now_ns - state.blind_ns) / 1e9
-    if state.level >= 0 and blind_s < BLIND_S:
-        return []
-    return [Reason(GUARDED, f"no usable signal for {blind_s:.0f} s")]
+    return [Reason(GUARDED, f"no usable signal for {(now_ns - state.blind_ns) / 1e9:.0f} s")]
 
 
 def _move(state: State, now_ns: int, asked: int, blind: bool) -> None:
-    """Let the level follow what is asked for, at once for a lethal condition and after a hold for the rest."""
+    """Let the level follow what is asked for, after a hold."""
+    state.asked_ns = tuple(
+        (now_ns if since is None else since) if level <= asked else None for level, since in enumerate(state.asked_ns)
+    )
+    held = max(k for k, since in enumerate(state.asked_ns) if since is not None and now_ns - since >= RISE_S[k] * 1e9)
     if state.level < 0:
-        waited = state.first_ns is not None and now_ns - state.first_ns >= FIRST_S * 1e9
-        if waited or asked == CRITICAL or (asked > LOW and not blind):
-            state.level = asked
+        _begin(state, now_ns, asked, held, blind)
         return
-    if asked <= state.level:
-        state.rising_ns = None
     if asked >= state.level or blind:
         state.falling_ns = None
-    if asked > state.level:
-        _rise(state, now_ns, asked)
-    elif asked < state.level and not blind:
+    else:
         _fall(state, now_ns, asked)
+    state.level = max(state.level, held)
 
 
-def _rise(state: State, now_ns: int, asked: int) -> None:
-    if state.rising_ns is None:
-        state.rising_ns, state.rising_to = now_ns, asked
-    state.rising_to = min(state.rising_to, asked)
-    if asked == CRITICAL:
-        state.level, state.rising_ns = asked, None
-    elif now_ns - state.rising_ns >= RISE_S * 1e9:
-        state.level, state.rising_ns = state.rising_to, None
+def _begin(state: State, now_ns: int, asked: int, held: int, blind: bool) -> None:
+    """Give a bed its first level, once it was looked at for long enough; earlier where more is known."""
+    if state.first_ns is not None and now_ns - state.first_ns >= FIRST_S * 1e9:
+        state.level = asked
+    elif held == CRITICAL or (held > LOW and not blind):
+        state.level = held
 
 
 def _fall(state: State, now_ns: int, asked: int) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg.condition import LETHAL
-from model.risk import FALL_S, FIRST_S, LEVELS, RiskLevel
+from model.risk import CRITICAL, ELEVATED, FALL_S, FIRST_S, GUARDED, LEVELS, RISE_S, RiskLevel
 from model.weights import ANSWERS
 
 NS = 1_000_000_000
@@ -97,16 +97,32 @@ def test_a_level_falls_only_after_the_hold() -> None:
 
 
 def test_it_falls_to_the_worst_that_was_asked_for_in_the_hold() -> None:
-    bed = Bed().see(60).see(5, conditions=["asystole"]).see(30, bpm=115.0).see(FALL_S - 30 + 1)
+    bed = Bed().see(60).see(5, conditions=["asystole"]).see(40, bpm=115.0).see(FALL_S - 40 + 1)
     assert bed.level == "guarded"
 
 
 def test_an_alternation_inside_the_hold_changes_nothing() -> None:
-    bed = Bed().see(60).see(20, AF)
+    bed = Bed().see(60).see(FALL_S, AF)
     for _ in range(20):
-        bed.see(20).see(20, AF)
+        bed.see(FALL_S // 2).see(FALL_S // 2, AF)
     assert bed.level == "guarded"
     assert len(bed.changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("conditions", "level"), [(["atrial_fibrillation"], GUARDED), (["couplet"], ELEVATED), (["asystole"], CRITICAL)]
+)
+def test_a_level_must_be_asked_for_the_longer_the_milder_it_is(conditions: list[str], level: int) -> None:
+    bed = Bed().see(60).see(RISE_S[level], conditions=conditions)
+    assert bed.level == "low"
+    assert bed.see(1, conditions=conditions).level == LEVELS[level]
+    assert list(RISE_S[GUARDED:]) == sorted(RISE_S[GUARDED:], reverse=True)
+
+
+def test_what_becomes_an_alarm_is_one_change_and_what_soon_ends_is_none() -> None:
+    bed = Bed().see(60).see(4, bpm=48.0).see(20, bpm=48.0, conditions=["rate_low"])
+    assert [level for _, level in bed.changes] == ["low", "elevated"]
+    assert len(Bed().see(60).see(RISE_S[GUARDED] - 1, bpm=48.0).see(60).changes) == 1
 
 
 def test_a_rate_about_its_limit_does_not_flap() -> None:
@@ -120,7 +136,7 @@ def test_a_rate_about_its_limit_does_not_flap() -> None:
     ("bpm", "level"), [(38.0, "high"), (44.0, "elevated"), (49.0, "guarded"), (126.0, "elevated"), (150.0, "high")]
 )
 def test_a_rate_out_of_range_asks_for_its_level(bpm: float, level: str) -> None:
-    bed = Bed().see(60).see(10, bpm=bpm)
+    bed = Bed().see(60).see(RISE_S[GUARDED] + 1, bpm=bpm)
     assert bed.level == level
     assert f"heart rate {bpm:.0f} bpm" in bed.reasons[0]
 
@@ -161,7 +177,7 @@ def test_technical_alarms_ask_for_no_level() -> None:
 
 
 def test_reasons_come_in_order_of_weight() -> None:
-    bed = Bed().see(60).see(60, AF, 130.0, ["atrial_fibrillation", "ventricular_tachycardia"])
+    bed = Bed().see(60).see(600, AF, 130.0, ["atrial_fibrillation", "ventricular_tachycardia"])
     assert bed.reasons == (
         "alarm ventricular tachycardia",
         "heart rate 130 bpm, high (over 125)",
@@ -207,6 +223,17 @@ def test_a_level_falls_at_most_once_in_a_hold_and_only_on_a_good_signal(story: l
                 assert not after.bad_signal
                 assert bed.second - fell >= FALL_S
                 fell = bed.second
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(evidence, max_size=12))
+def test_nothing_delays_the_rise_for_a_lethal_condition(story: list) -> None:
+    bed = Bed()
+    for probabilities, bpm, conditions, bad, seconds in story:
+        bed.see(1, probabilities, bpm, conditions, bad)
+        if not {*conditions}.isdisjoint(LETHAL):
+            assert bed.level == "critical"
+        bed.see(seconds, probabilities, bpm, conditions, bad)
 
 
 def test_labels_and_risk_load_no_torch() -> None:
