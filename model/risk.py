@@ -235,7 +235,8 @@ def _unseen(state: State, now_ns: int, blind: bool) -> list[Reason]:
 def _move(state: State, now_ns: int, asked: int, blind: bool) -> None:
     """Let the level follow what is asked for, after a hold."""
     state.asked_ns = tuple(
-        (now_ns if since is None else since) if level <= asked else None for level, since in enumerate(state.asked_ns)
+        min(now_ns if since is None else since, now_ns) if level <= asked else None
+        for level, since in enumerate(state.asked_ns)
     )
     held = max(k for k, since in enumerate(state.asked_ns) if since is not None and now_ns - since >= RISE_S[k] * 1e9)
     if state.level < 0:

@@ -236,6 +236,14 @@ def test_nothing_delays_the_rise_for_a_lethal_condition(story: list) -> None:
         bed.see(seconds, probabilities, bpm, conditions, bad)
 
 
+def test_a_clock_that_goes_back_neither_stops_nor_delays_a_rise() -> None:
+    bed = Bed().see(90)
+    bed.second = 10
+    assert bed.see(RISE_S[GUARDED] + 1, bpm=48.0).level == "guarded"
+    bed.second = 0
+    assert bed.see(1, conditions=["asystole"]).level == "critical"
+
+
 def test_labels_and_risk_load_no_torch() -> None:
     code = "import sys, model.labels, model.risk; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
