@@ -172,7 +172,7 @@ class Alarm:
                 raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}, got {finding.condition!r}")
         state = self.state
         self._pass_time(now_ns)
-        if state.standby or not (findings or state.episodes):
+        if state.standby or not (findings or self._goes_on()):
             return []
         found = {finding.condition: _plain(finding) for finding in reversed(findings)}
         changes: list[Transition] = []
@@ -216,9 +216,9 @@ class Alarm:
         there = [name for name, episode in self.state.episodes.items() if episode.stage in stages]
         return tuple(_in_order(there)) if there else ()
 
-    def _stage(self, name: str) -> Stage:
-        episode = self.state.episodes.get(name)
-        return episode.stage if episode else "inactive"
+    def _goes_on(self) -> bool:
+        """Say whether there is an alarm that may change by itself: one that is latched waits for staff."""
+        return any(episode.stage != "latched" for episode in self.state.episodes.values())
 
     def _pass_time(self, now_ns: int) -> None:
         state = self.state
@@ -269,7 +269,7 @@ class Alarm:
         """Whether a worse condition of the chain is announced; a lethal one yields to none that was acknowledged."""
         covering, episodes = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged"), self.state.episodes
         worse_ones = _WORSE[name]
-        return any(each.stage in covering and other in worse_ones for other, each in episodes.items())
+        return any(other in worse_ones and each.stage in covering for other, each in episodes.items())
 
     def _inhibited_s(self, name: str) -> float:
         """Return for how long a condition does not sound yet because one of it, or a worse one, ended not long ago."""
@@ -351,7 +351,7 @@ class Alarm:
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Return those names that are conditions, worst first."""
-    return sorted(_PLACE.keys() & names, key=_PLACE.__getitem__)
+    return sorted({name for name in names if name in _PLACE}, key=_PLACE.__getitem__)
 
 
 def _plain(finding: Finding) -> Finding:

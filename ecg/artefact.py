@@ -108,10 +108,11 @@ class Ladder(msgspec.Struct, array_like=True):
     @property
     def level(self) -> Level:
         """The level that holds now."""
-        if self.noisy_s < LEVEL_1:
+        noisy_s = self.noisy.bit_count()
+        if noisy_s < LEVEL_1:
             return Level.WHOLE
         quiet = not self.noisy & ((1 << QUIET_S) - 1)
-        return Level.LETHAL_ONLY if self.noisy_s < LEVEL_2 or self.held_s or quiet else Level.SUSPENDED
+        return Level.LETHAL_ONLY if noisy_s < LEVEL_2 or self.held_s or quiet else Level.SUSPENDED
 
     def decided(self, step: Step, end_ns: int, holding: Collection[str] = (), *, clear: bool = False) -> Step:
         """Return what of a step is decided at this level: its findings, rate and rhythm, and the noise that says why.

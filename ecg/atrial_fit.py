@@ -97,7 +97,7 @@ def take(at_s: NDArray[np.float64], classes: Sequence[str]) -> Taken:
     state, found = State(), []
     for n in range(len(given)):
         before = state.atrial.taken
-        take_beats(state, given[n : n + 1])
+        take_beats(state, given[n : n + 1].tolist())
         if state.atrial.taken > before:
             found.append((state.atrial.samples[-1], state.atrial.rr_s[-1], state.atrial.since))
     samples, rr_s, since = zip(*found, strict=True) if found else ((), (), ())

@@ -60,6 +60,11 @@ def variation(values: Sequence[float]) -> float:
     return (sum([(value - mean) ** 2 for value in values]) / len(values)) ** 0.5 / mean if mean > 0 else 0.0
 
 
+def is_within(values: Sequence[float], limit: float) -> bool:
+    """Say whether values certainly vary by less than a limit: no more than half of their range, after Popoviciu."""
+    return 0.501 * (max(values) - min(values)) * len(values) < limit * sum(values)
+
+
 def run_bpm(run: Sequence[Beat], least: int) -> float:
     """Return the rate of a run, or of its last beats where that is higher."""
     return max((bpm([beat.rr for beat in part[1:]]) for part in (run, run[-least:]) if len(part) > 1), default=0.0)

@@ -10,19 +10,18 @@ stream cannot change it. The definitions are those of `ecg.condition_table`, the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rhythm_pacer, rhythm_rate
 from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
+from ecg.rhythm_calm import calm_until
 from ecg.rhythm_now import UNSURE_S, Lately, Now, is_clear, of_beats
 from ecg.rhythm_state import STEP, Beat, Mark, State, take_beats, take_off
-from ecg.rhythm_wave import seen, take_judgements
+from ecg.rhythm_wave import take_judgements
 
 __all__ = ["STEP", "Rhythm", "Step"]
 
@@ -45,6 +44,10 @@ class _Given(NamedTuple):
     settings: Settings
     paced: bool
 
+    def is_same(self, zero_ns: int, settings: Settings, *, paced: bool) -> bool:
+        """Say whether nothing of it is another: settings count as other ones unless they are the same object."""
+        return zero_ns == self.zero_ns and settings is self.settings and paced == self.paced
+
 
 class _Standing(NamedTuple):
     """An answer that stands up to sample `until`, if nothing comes; `asked` where longer was asked for in vain."""
@@ -61,7 +64,7 @@ class Rhythm:
     Where nothing new came to be known they are not asked anew at every step. Each of them turns at most once in such a
     time, from silence to what it says or back, or says something else at each step; but for a beat that is overdue,
     which may turn the mean of intervals twice. So what they say now and would say at a later sample, with no beat
-    overdue until then, they say between these.
+    overdue until then, they say between these. A calm heart (`ecg.rhythm_calm`) is told without asking them.
 
     Parameters
     ----------
@@ -72,12 +75,9 @@ class Rhythm:
 
     Examples
     --------
-    >>> from ecg.beats import BEAT
-    >>> from ecg.fibrillation import FIBRILLATION
-    >>> rhythm, none = Rhythm(["II"]), np.empty(0, BEAT)
-    >>> flat = np.array([(STEP, False, -6.0, 0.0, 0.0, 0, True, 1, 0.0)], FIBRILLATION)
+    >>> rhythm, flat = Rhythm(["II"]), (STEP, False, -6.0, 0.0, 0.0, 0, True, 1, 0.0)
     >>> for k in range(1, 23):
-    ...     found = rhythm.step(k * STEP, k * 200_000_000, none, flat, 0, Settings())
+    ...     found = rhythm.step(k * STEP, k * 200_000_000, [], [flat], 0, Settings())
     >>> [finding.condition for finding in found.findings]
     ['asystole', 'rate_low', 'flat_signal']
     """
@@ -92,8 +92,8 @@ class Rhythm:
         self,
         end: int,
         end_ns: int,
-        beats: NDArray[np.void],
-        judgements: NDArray[np.void],
+        beats: Sequence[tuple[Any, ...]],
+        judgements: Sequence[tuple[Any, ...]],
         off: int,
         settings: Settings,
         *,
@@ -108,10 +108,10 @@ class Rhythm:
             Sample after the last one of the step, a multiple of `STEP`.
         end_ns : int
             Event time of `end`.
-        beats : ndarray of `ecg.beats.BEAT`
-            Beats confirmed up to `end` since the last step.
-        judgements : ndarray of `ecg.fibrillation.FIBRILLATION`
-            Those up to `end` since the last step.
+        beats : sequence of tuple
+            Beats confirmed up to `end` since the last step, `ecg.beats.BEAT` as rows of Python's own numbers.
+        judgements : sequence of tuple
+            Those up to `end` since the last step, `ecg.fibrillation.FIBRILLATION` likewise.
         off : int
             Leads whose electrode is off, a bit a lead.
         settings : Settings
@@ -122,10 +122,10 @@ class Rhythm:
             Whether the patient is said to have a pacemaker.
         """
         self._state.end = end
-        given, standing = _Given(end_ns - end * _NS, settings, paced), self._standing
+        zero_ns, standing = end_ns - end * _NS, self._standing
         news = self._take(beats, judgements, off, settings, spikes)
-        if news or standing is None or standing.given != given:
-            standing = _Standing(self._say(self._now(end, given)), end, given)
+        if news or standing is None or not standing.given.is_same(zero_ns, settings, paced=paced):
+            standing = self._anew(end, _Given(zero_ns, settings, paced))
         elif end > standing.until:
             standing = self._further(standing, end)
         self._standing = standing
@@ -133,8 +133,8 @@ class Rhythm:
 
     def _take(
         self,
-        beats: NDArray[np.void],
-        judgements: NDArray[np.void],
+        beats: Sequence[tuple[Any, ...]],
+        judgements: Sequence[tuple[Any, ...]],
         off: int,
         settings: Settings,
         spikes: Sequence[int],
@@ -147,15 +147,29 @@ class Rhythm:
         if spikes:
             rhythm_pacer.take_spikes(state, spikes)
             news = True
-        if len(judgements):
-            before = seen(state)
-            take_judgements(state, judgements, settings.fibrillation_s)
-            news = news or seen(state) != before
-        if len(beats):
+        if judgements:
+            news |= take_judgements(state, judgements, settings.fibrillation_s)
+        if beats:
             take_beats(state, beats)
             state.marks = _marks(state, settings)
             news = True
         return news
+
+    def _anew(self, end: int, given: _Given) -> _Standing:
+        """Return what stands now that something came, or what is given is another."""
+        if not given.paced:
+            state, settings = self._state, given.settings
+            lately = self._of_beats(settings)
+            until = calm_until(state, lately, settings)
+            if until >= end:
+                said = [mark for mark in state.marks if mark.condition not in settings.off]
+                findings = [self._marked(mark, given.zero_ns) for mark in said]
+                return _Standing(Step(findings, lately.bpm, lately.name), until, given, asked=True)
+        return _Standing(self._say(self._now(end, given)), end, given)
+
+    def _marked(self, mark: Mark, zero_ns: int) -> Finding:
+        condition, onset, value, limit, unit, trace = mark
+        return Finding(condition, zero_ns + onset * _NS, value, limit, unit, trace, self.leads)
 
     def _further(self, standing: _Standing, end: int) -> _Standing:
         """Return what stands at a later step, nothing having come since: where no beat is overdue until then, the same.

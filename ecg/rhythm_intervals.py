@@ -52,7 +52,9 @@ def irregular_rhythm(beats: Sequence[Beat], settings: Settings) -> Mark | None:
     limit, last = settings.irregular_spread, beats[-SPREAD_BEATS:]
     pairs = itertools.pairwise(last)
     intervals = [b.rr for a, b in pairs if b.rr and not (a.ventricular or b.ventricular)]
-    if len(intervals) < LEAST_SPREAD or (spread := rate.variation(intervals)) <= limit:
+    if len(intervals) < LEAST_SPREAD or rate.is_within(intervals, limit):
+        return None
+    if (spread := rate.variation(intervals)) <= limit:
         return None
     trace = f"the last {len(intervals)} intervals spread by {100 * spread:.0f} % of their mean, limit {100 * limit:g} %"
     return Mark("irregular_rhythm", last[0].sample, spread, float(limit), "x mean", trace)

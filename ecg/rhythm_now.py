@@ -193,4 +193,6 @@ def _beating_name(state: State, last: list[int]) -> str:
         return "atrial fibrillation"
     if sum(beat.ventricular for beat in state.beats[-10:]) >= ECTOPY:
         return "ectopy"
-    return "irregular" if len(last) >= QUICK_BEATS and rate.variation(last) > IRREGULAR else "regular"
+    if len(last) < QUICK_BEATS or rate.is_within(last, IRREGULAR):
+        return "regular"
+    return "irregular" if rate.variation(last) > IRREGULAR else "regular"

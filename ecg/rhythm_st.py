@@ -127,7 +127,7 @@ class StQt:
         """Take what was measured up to sample `end`, whose event time is `end_ns`, and say what holds."""
         if paced:
             return []
-        if len(measured) or settings != self._settings:
+        if len(measured) or (settings is not self._settings and settings != self._settings):
             for each in measured:
                 if int(each["first"]) >= self._first:
                     self._take(each)
@@ -135,6 +135,8 @@ class StQt:
             self._mark(settings)
             self._settings = settings
             self._said = [s for s in (*self._st(settings), *self._qtc(settings)) if s.condition not in settings.off]
+        if not self._said:
+            return []
         return [
             Finding(s.condition, end_ns - (end - s.onset) * _NS, s.value, s.limit, s.unit, s.trace, s.leads)
             for s in self._said

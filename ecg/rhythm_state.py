@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from ecg import atrial
 from ecg.resample import ANALYSIS_HZ
@@ -119,9 +118,9 @@ def take_off(state: State, off: int) -> None:
             state.off_since[lead] = max(0, state.end - STEP)
 
 
-def take_beats(state: State, beats: NDArray[np.void]) -> None:
-    """Take some of `ecg.beats.BEAT`; one that does not follow the last is left out."""
-    for row in beats.tolist():
+def take_beats(state: State, beats: Iterable[tuple[Any, ...]]) -> None:
+    """Take some of `ecg.beats.BEAT` as rows; one that does not follow the last is left out."""
+    for row in beats:
         _take_beat(state, FoundBeat._make(row))
 
 

@@ -10,11 +10,8 @@ where a heart stands still: that is asystole, not fibrillation.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from ecg.fibrillation import WINDOW
 from ecg.resample import ANALYSIS_HZ
@@ -63,30 +60,33 @@ class Judgement(NamedTuple):
     size_mv: float
 
 
-def seen(state: State) -> tuple[int | float, ...]:
-    """Return all that the rules look at of what judgements leave."""
-    return (
-        *(state.usable, state.quiet_since, state.flat_since, state.wave_since, state.wave_last),
-        *(state.wave_leads, state.wave_bpm, state.organised, state.waving),
-    )
+def take_judgements(state: State, judgements: Iterable[tuple[Any, ...]], fibrillation_s: float) -> bool:
+    """Take some of `ecg.fibrillation.FIBRILLATION` as rows; say whether that changed anything that rules look at."""
+    changed = False
+    for row in judgements:
+        changed |= _take_judgement(state, Judgement._make(row), fibrillation_s)
+    return changed
 
 
-def take_judgements(state: State, judgements: NDArray[np.void], fibrillation_s: float) -> None:
-    """Take some of `ecg.fibrillation.FIBRILLATION`."""
-    for row in judgements.tolist():
-        _take_judgement(state, Judgement._make(row), fibrillation_s)
-
-
-def _take_judgement(state: State, judgement: Judgement, fibrillation_s: float) -> None:
-    end, state.usable = judgement.end, judgement.usable
-    if not state.usable:
+def _take_judgement(state: State, judgement: Judgement, fibrillation_s: float) -> bool:
+    end, usable = judgement.end, judgement.usable
+    changed = usable != state.usable or not usable
+    state.usable = usable
+    if not usable:
         state.quiet_since = end
-    if not judgement.flat:
-        state.flat_since = -1
-    elif state.flat_since < 0:
-        state.flat_since = end
-    state.wave_odds = [*state.wave_odds[1 - SMOOTHED :], max(judgement.score, LEAST_ODDS)]
-    likely = sum(state.wave_odds) > (WAVE_STAYS if state.waving else WAVE_BEGINS) * len(state.wave_odds)
+    if judgement.flat != (state.flat_since >= 0):
+        state.flat_since, changed = end if judgement.flat else -1, True
+    state.wave_odds = odds = [*state.wave_odds[1 - SMOOTHED :], max(judgement.score, LEAST_ODDS)]
+    likely = sum(odds) > (WAVE_STAYS if state.waving else WAVE_BEGINS) * len(odds)
+    if not likely and state.wave_since < 0:
+        return changed
+    _take_evidence(state, judgement, fibrillation_s, likely=likely)
+    return True
+
+
+def _take_evidence(state: State, judgement: Judgement, fibrillation_s: float, *, likely: bool) -> None:
+    """Go on with a wave that there is, or may be."""
+    end = judgement.end
     denied = (likely or state.waving) and _is_denied(state, judgement, end)
     covered = state.waving and not denied and judgement.size_mv >= state.wave_mv
     if likely and not denied:

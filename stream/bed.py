@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping
-
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
 
 from ecg import alert as message
 from ecg.alarm import CLOCK_NS, Alarm, Transition
@@ -34,7 +30,21 @@ from ecg.window import Windows
 from model.risk import RiskLevel
 from stream import bed_alert, snapshot
 from stream.bed_alert import Announced, Origin
-from stream.bed_state import SAMPLE_NS, Arrival, Given, Heard, Lost, Order, Pending, State, Time
+from stream.bed_state import (
+    FIBRILLATORY,
+    LABEL,
+    RR_S,
+    SAMPLE_NS,
+    Arrival,
+    Given,
+    Heard,
+    Lost,
+    Order,
+    Pending,
+    Row,
+    State,
+    Time,
+)
 from stream.bed_technical import BAD_FRAMES, technical
 from stream.seal import Head
 from stream.snapshot import Kept
@@ -84,6 +94,7 @@ class Bed:
         self.front: int | None = None
         self.handed_on: snapshot.Head | None = None
         self.mark: Head | None = None
+        self._stagger = zlib.crc32(device.encode()) % 1000
         self._pending = Pending()
         self._given = Given([], [], [])
         self._in_force: tuple[Settings, Limits, Settings] | None = None
@@ -169,12 +180,13 @@ class Bed:
                 state.skew_s, state.skew_ns = seconds, piece.t_ns
         ratio = ANALYSIS_HZ / piece.rate_hz
         state.spikes += [round((piece.first + spike) * ratio) for spike in piece.pacer][:MOST_SPIKES]
+        settings, paced = self._settings(), self.alarm.paced
         while state.step_end + STEP <= clean_end:
             state.step_end += STEP
-            self._step(state.step_end)
+            self._step(state.step_end, settings, paced=paced)
         state.heard_ns = state.now_ns
 
-    def _step(self, end: int) -> None:
+    def _step(self, end: int, settings: Settings, *, paced: bool) -> None:
         """Decide at one place of the step grid, from all that was known by then and nothing later."""
         state, pending = self.state, self._pending
         end_ns = state.anchor_ns + end * SAMPLE_NS
@@ -182,8 +194,8 @@ class Bed:
         if end % ANALYSIS_HZ < STEP:
             state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
         beats, fibrillation = pending.beats.before(end), pending.fibrillation.before(end + 1)
-        if len(fibrillation):
-            state.fibrillatory |= any(fibrillation["fibrillatory"].tolist())
+        if fibrillation:
+            state.fibrillatory |= any(row[FIBRILLATORY] for row in fibrillation)
         while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
             second, state.quality, noisy = pending.quality.pop(0)
             self.confirm.judged(second, state.quality)
@@ -191,29 +203,23 @@ class Bed:
             state.fibrillatory = False
         while pending.probabilities and pending.probabilities[0][0] <= end:
             state.probabilities = pending.probabilities.pop(0)[1]
-        off, settings, paced = self._off(end), self._settings(), self.alarm.paced
-        spikes = self._spikes(end)
-        found = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
-        if of_st_qt := self.st_qt.step(end, end_ns, pending.measured.before(end + 1), settings, paced=paced):
-            found = found._replace(findings=[*found.findings, *of_st_qt])
-        step = self._confirmed(end, end_ns, self._decided(found, end_ns))
+        off = self._off(end) if state.off else 0
+        spikes = self._spikes(end) if state.spikes else ()
+        step = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
+        if of_st_qt := self.st_qt.step(end, end_ns, pending.measured.array_before(end + 1), settings, paced=paced):
+            step = step._replace(findings=[*step.findings, *of_st_qt])
+        if state.ladder.level != Level.WHOLE:
+            step = state.ladder.decided(step, end_ns, self.alarm.holding(), clear=self.rhythm.clear)
+        if self.confirm.pulse_leads:
+            step = self._confirmed(end, end_ns, step)
         self._remember(step, beats)
         self._announce([*step.findings, *technical(self.state, self.setup)])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
 
-    def _decided(self, found: Step, end_ns: int) -> Step:
-        """Return what of a step is decided where the signal may be noise."""
-        ladder = self.state.ladder
-        if ladder.level == Level.WHOLE:
-            return found
-        return ladder.decided(found, end_ns, self.alarm.holding(), clear=self.rhythm.clear)
-
     def _confirmed(self, end: int, end_ns: int, step: Step) -> Step:
         """Withhold what a pulse contradicts, and say so once; the ECG then has neither a rate nor a rhythm."""
-        if not self.confirm.pulse_leads:
-            return step
-        pulses = self._pending.pulses.before(end + LATE + 1)
+        pulses = self._pending.pulses.array_before(end + LATE + 1)
         confirmed = self.confirm.step(end, end_ns, pulses, step.findings)
         for finding in () if self.alarm.standby else confirmed.told:
             self._withhold(finding)
@@ -227,15 +233,11 @@ class Bed:
     def _spikes(self, end: int) -> list[int]:
         """Take out the pacer spikes before the end of a step."""
         waiting = self.state.spikes
-        if not waiting:
-            return waiting
         self.state.spikes = [spike for spike in waiting if spike >= end]
         return [spike for spike in waiting if spike < end]
 
     def _off(self, end: int) -> int:
         """Return a bit for each lead whose electrode is off at the end of a step."""
-        if not self.state.off:
-            return 0
         self.state.off = [run for run in self.state.off if run[2] > end - STEP]
         bits = 0
         for lead, first, last in self.state.off:
@@ -250,14 +252,13 @@ class Bed:
             self._in_force = (ward, limits, ward.with_limits(limits))
         return self._in_force[2]
 
-    def _remember(self, step: Step, beats: NDArray[np.void]) -> None:
+    def _remember(self, step: Step, beats: Sequence[Row]) -> None:
         state = self.state
         state.rhythm, state.heart_rate_bpm = step.rhythm, step.heart_rate_bpm
         told = step.heart_rate_bpm is not None or any(finding.condition in TELLING for finding in step.findings)
         state.blind_steps = 0 if told else state.blind_steps + 1
-        if len(beats):
-            new = zip(beats["label"].tolist(), beats["rr_s"].tolist(), strict=True)
-            said = [f"{chr(label)}{rr_s:.2f}" for label, rr_s in new]
+        if beats:
+            said = [f"{chr(row[LABEL])}{row[RR_S]:.2f}" for row in beats]
             state.beats = " ".join([*state.beats.split(), *said][-12:])
 
     def _second(self, end: int) -> None:
@@ -269,7 +270,7 @@ class Bed:
         quality = bed_alert.quality(state)
         rate = None if state.heart_rate_bpm is None else round(state.heart_rate_bpm, 1)
         line, risk = bed_alert.sparkline(trace), self.risk.current
-        self._show(Vitals(self.device, "", "", state.now_ns, rate, state.rhythm, quality, risk, (), line))
+        self._show(state.now_ns, state.rhythm, rate, quality, risk, line)
 
     def _weigh_risk(self, probabilities: dict[str, float] | None, rate_bpm: float | None, bad_signal: bool) -> None:
         """Let the risk level follow, but for a patient who is away."""
@@ -299,7 +300,7 @@ class Bed:
             silence = Finding("no_data", state.now_ns - silent_ns, silent_ns / 1e9, limit_s, "s", trace)
             self._announce([silence, *technical(self.state, self.setup)])
             self._weigh_risk(None, None, True)
-        self._show(Vitals(self.device, "", "", event_ns, None, "no data" if missed else "ended", {}, None, (), ()))
+        self._show(event_ns, "no data" if missed else "ended")
 
     def _expected(self) -> bool:
         """Say whether frames of this device would be missed: it has a patient, or sends without having been ended."""
@@ -344,7 +345,7 @@ class Bed:
             self._forget_patient()
             self.state.discharged = isinstance(command.do, Discharge)
             rhythm = "ended" if self._gone() else "starting"
-            self._show(Vitals(self.device, "", "", self.state.now_ns, None, rhythm, {}, None, (), ()))
+            self._show(self.state.now_ns, rhythm)
 
     def _forget_patient(self) -> None:
         """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
@@ -391,21 +392,23 @@ class Bed:
         seconds_ago = max(0, (state.now_ns - onset_ns) // 1_000_000_000 + 1)
         return state.offsets[-min(seconds_ago, len(state.offsets)) :][0] if state.offsets else state.offset
 
-    def _show(self, seen: Vitals) -> None:
+    def _show(
+        self,
+        time_ns: int,
+        rhythm: str,
+        rate_bpm: float | None = None,
+        quality: dict[str, str] | None = None,
+        risk: Risk | None = None,
+        line: tuple[float, ...] = (),
+    ) -> None:
         """Say what the board shows, with the bed's place and its alarms; in standby, that alone."""
         alarm = self.alarm
         if alarm.standby:
-            seen = msgspec.structs.replace(seen, heart_rate_bpm=None, rhythm="standby", risk=None)
-        vitals = msgspec.structs.replace(
-            seen,
-            bed=alarm.bed,
-            ward=alarm.ward,
-            alarms=alarm.active(),
-            offset=self.state.offset,
-            tick_ns=self.state.tick_ns,
-            gone=self._gone(),
-            paused_s=round(alarm.paused_s),
-        )
+            rate_bpm, rhythm, risk = None, "standby", None
+        place = (alarm.bed, alarm.ward)
+        seen = (time_ns, rate_bpm, rhythm, quality or {}, risk, alarm.active(), line)
+        known = (round(alarm.paused_s), self.state.offset, self.state.tick_ns, self._gone())
+        vitals = Vitals(self.device, *place, *seen, *known)
         self._given.vitals.append(message.encode(vitals))
 
     def _gone(self) -> bool:
@@ -470,5 +473,5 @@ class Bed:
 
     def _slot(self, every_ns: int) -> int:
         """Beds are staggered over the grid by their names."""
-        shift = zlib.crc32(self.device.encode()) % 1000 * every_ns // 1000
+        shift = self._stagger * every_ns // 1000
         return (max(self.state.now_ns, self.state.tick_ns) + shift) // every_ns

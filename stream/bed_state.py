@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,6 +24,18 @@ from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 
 SAMPLE_NS = 1_000_000_000 // ANALYSIS_HZ
+
+
+def _place(dtype: np.dtype[np.void], field: str) -> int:
+    """Return the place of a field in rows."""
+    assert dtype.names is not None
+    return dtype.names.index(field)
+
+
+Row = tuple[Any, ...]
+"""One entry of a structured array as Python's own numbers, in the order of its fields."""
+LABEL, RR_S, FIBRILLATORY = _place(BEAT, "label"), _place(BEAT, "rr_s"), _place(FIBRILLATION, "fibrillatory")
+"""Where these lie in the rows of beats and of judgements."""
 
 
 class Arrival(Enum):
@@ -131,6 +145,8 @@ class State(msgspec.Struct):
 class Queue:
     """What the array stages found of one kind, in order of time, until the rules have reached it.
 
+    It holds rows of Python's own numbers: the rules look at one or two of them at a time.
+
     Parameters
     ----------
     dtype : dtype
@@ -140,32 +156,37 @@ class Queue:
     """
 
     def __init__(self, dtype: np.dtype[np.void], due: str) -> None:
-        self._field, self._none = due, np.empty(0, dtype)
-        self._found, self._due = self._none, list[int]()
+        self._dtype, self._due = dtype, itemgetter(_place(dtype, due))
+        self._found, self._none = list[Row](), np.empty(0, dtype)
 
     def add(self, found: NDArray[np.void]) -> None:
         """Put what was found behind what waits."""
-        if len(found):  # NumPy takes 30 us to see that types agree
-            self._found = np.concatenate([self._found, found]) if self._due else found
-            self._due += found[self._field].tolist()
+        if len(found):
+            self._found += found.tolist()
 
-    def before(self, end: int) -> NDArray[np.void]:
+    def before(self, end: int) -> Sequence[Row]:
         """Take out what is known before a sample."""
-        if not self._due or self._due[0] >= end:
-            return self._none
-        n = bisect_left(self._due, end)
-        taken, self._found = self._found[:n], self._found[n:]
-        del self._due[:n]
+        found = self._found
+        if not found or self._due(found[0]) >= end:
+            return ()
+        n = bisect_left(found, end, key=self._due)
+        taken = found[:n]
+        del found[:n]
         return taken
+
+    def array_before(self, end: int) -> NDArray[np.void]:
+        """Take out the same as a structured array."""
+        rows = self.before(end)
+        return np.array(rows, self._dtype) if rows else self._none
 
     def snapshot(self) -> bytes:
         """Return what waits as bytes."""
-        return self._found.tobytes()
+        return np.array(self._found, self._dtype).tobytes() if self._found else b""
 
     def restore(self, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises ValueError on other bytes."""
-        self._found, self._due = self._none, []
-        self.add(np.frombuffer(kept, self._none.dtype))
+        self._found = []
+        self.add(np.frombuffer(kept, self._dtype))
 
 
 class Pending:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.rate import FURTHER_SHAPE, RUN_SPREAD, bpm, run, run_bpm, spread, spreading, variation
+from ecg.rate import FURTHER_SHAPE, RUN_SPREAD, bpm, is_within, run, run_bpm, spread, spreading, variation
 from ecg.rhythm_state import Beat
 
 
@@ -70,3 +70,12 @@ def test_the_rate_of_a_run_is_that_of_its_last_beats_where_they_are_faster() -> 
 def test_equal_intervals_have_no_variation_and_their_own_rate(intervals: list[int]) -> None:
     assert variation([intervals[0]] * len(intervals)) == pytest.approx(0.0)
     assert 15000 / max(intervals) <= bpm(intervals) * (1 + 1e-12) <= 15000 / min(intervals) * (1 + 1e-9)
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=24), st.floats(0.01, 1.0))
+def test_what_is_certainly_within_a_limit_varies_by_less(values: list[int], limit: float) -> None:
+    assert not (is_within(values, limit) and variation(values) > limit)
+
+
+def test_even_intervals_are_certainly_within_a_limit() -> None:
+    assert is_within([200, 210, 190], 0.12)

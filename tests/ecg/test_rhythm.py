@@ -69,7 +69,7 @@ def steps(given: Input, settings: Settings | None = None, *, restart: bool = Fal
         beats = given.beats[(given.beats["confirmed"] > end - STEP) & (given.beats["confirmed"] <= end)]
         judgements = given.judgements[(given.judgements["end"] > end - STEP) & (given.judgements["end"] <= end)]
         off = int(given.off[end - 1])
-        step = rhythm.step(end, end * 4_000_000, beats, judgements, off, settings or Settings())
+        step = rhythm.step(end, end * 4_000_000, beats.tolist(), judgements.tolist(), off, settings or Settings())
         made.append((end / HZ, step))
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,8 @@ def found(
         beats["similarity"], beats["amplitude_mv"], beats["t_peak"] = 1.0, 1.0, -1
         usable = np.array([(end, False, -6.0, 0.0, 0.0, 0, False, 1, 0.0)], FIBRILLATION)
         spikes = [round(s * HZ) for s in spikes_s if end - STEP <= s * HZ < end]
-        step = rhythm.step(end, end * 4_000_000, beats, usable, 0, settings or Settings(), spikes=spikes, paced=paced)
+        rows: tuple[list[Any], list[Any]] = (beats.tolist(), usable.tolist())
+        step = rhythm.step(end, end * 4_000_000, *rows, 0, settings or Settings(), spikes=spikes, paced=paced)
         kept = rhythm.snapshot()
         rhythm = Rhythm(["II"])
         rhythm.restore(kept)

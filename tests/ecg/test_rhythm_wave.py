@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from ecg.fibrillation import FIBRILLATION, GRID
 from ecg.rhythm_state import Beat, State
@@ -24,16 +25,17 @@ HZ = 250
 
 def judgement(
     end: int, score: float = 3.0, size_mv: float = 1.0, rate_hz: float = 0.0, usable: int = 1
-) -> NDArray[np.void]:
+) -> tuple[Any, ...]:
     regularity = 0.95 if rate_hz else 0.0
-    return np.array([(end, score > 0, score, rate_hz, regularity, score > 0, False, usable, size_mv)], FIBRILLATION)
+    judged = (end, score > 0, score, rate_hz, regularity, score > 0, False, usable, size_mv)
+    return np.array(judged, FIBRILLATION).tolist()
 
 
 def watched(state: State, *scores: float, size_mv: float = 1.0, rate_hz: float = 0.0) -> State:
     """Let a bed take judgements, one on each point of the grid after the last."""
     for score in scores:
         state.end += GRID
-        take_judgements(state, judgement(state.end, score, size_mv, rate_hz), 4.0)
+        take_judgements(state, [judgement(state.end, score, size_mv, rate_hz)], 4.0)
     return state
 
 
@@ -163,6 +165,6 @@ def test_a_wave_slower_or_faster_than_a_tachycardia_or_irregular_is_not_organise
 
 def test_without_a_usable_lead_nothing_is_awaited_before_it_comes_back() -> None:
     state = State(end=20 * HZ)
-    take_judgements(state, judgement(21 * HZ, -6.0, usable=0), 4.0)
+    take_judgements(state, [judgement(21 * HZ, -6.0, usable=0)], 4.0)
     assert state.quiet_since == 21 * HZ
     assert not state.usable
