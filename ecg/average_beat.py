@@ -152,7 +152,7 @@ class AverageBeats:
         y, m = self._path.feed(rows, x, count)
         n_leads = np.array([len(each) for each in streams], np.int64)
         n_beats = np.array([len(each) for each in beats], np.int64)
-        together = np.concatenate(beats) if n_beats.any() else np.zeros(0, BEAT)
+        together = np.frombuffer(bytearray().join([each.tobytes() for each in beats]), BEAT)
         new = np.array(clean, np.int64)
         out = np.zeros((len(beds), int(new.max(initial=0)) // EVERY + 1), MEASURED)
         n_out = np.zeros(len(beds), np.int64)
@@ -161,7 +161,7 @@ class AverageBeats:
                 self._beds.state, self._streams.state, np.array(beds, np.int64), n_leads, rows, y, m, new, together,
                 n_beats, out, n_out,
             )  # fmt: skip
-        return [found[:n].copy() for found, n in zip(out, n_out.tolist(), strict=True)]
+        return [out[bed, :n].copy() if n else out[0, :0] for bed, n in enumerate(n_out.tolist())]
 
     def snapshot(self, bed: int, streams: Sequence[int]) -> list[bytes]:
         """Return the state of a bed and of its leads, without the room for beats that there are not."""

@@ -247,7 +247,7 @@ class Timeline:
         notes = [Note("gap", missing / state.rate_hz)] if missing else []
         if step_ns:
             notes.append(Note("clock_skew", step_ns / 1e9))
-        if new or step_ns or missing > MAX_GAP_S * state.rate_hz or _layout(frame) != _layout(state):
+        if new or step_ns or missing > MAX_GAP_S * state.rate_hz or not _is_as(frame, state):
             new, state.index, state.origin_ns, state.clock_ns = True, 0, frame.t0_ns, 0
         elif missing:
             pieces, notes = self._gap(missing, offset, tuple(notes)), []
@@ -309,8 +309,14 @@ class Timeline:
         return Piece(new, first, t_ns, state.rate_hz, state.leads, mv, off, pacer, offset, last, notes)
 
 
-def _layout(of: Frame | State) -> tuple[object, ...]:
-    return of.rate_hz, [(lead.name, lead.kind, lead.unit) for lead in of.leads]
+def _is_as(frame: Frame, state: State) -> bool:
+    """Say whether a frame goes on as its stretch began, but for gains and baselines."""
+    alike = frame.leads == state.leads or _layout(frame.leads) == _layout(state.leads)
+    return alike and frame.rate_hz == state.rate_hz
+
+
+def _layout(leads: tuple[Lead, ...]) -> list[tuple[str, str, str]]:
+    return [(lead.name, lead.kind, lead.unit) for lead in leads]
 
 
 @functools.lru_cache(maxsize=256)

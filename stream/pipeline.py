@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg import lead
 from ecg.frame import Command, Frame, FrameError, Setup, Tick, decode
@@ -87,7 +88,7 @@ class Pipeline:
         self.only: frozenset[bytes] = frozenset()
         self._face: Callable[[Setup], Setup] | None = None
         self._front, self._looks = FrontEnd(), Looks(nets)
-        self._beds: dict[tuple[int, str], Bed] = {}
+        self._beds: defaultdict[int, dict[str, Bed]] = defaultdict(dict)
         self._partitions: dict[int, Partition] = {}
         self._again: dict[int, Partition] = {}
         self._written: dict[int, tuple[int, Setup]] = {}
@@ -99,9 +100,10 @@ class Pipeline:
         """Take records of the input topic, in log order within each partition, and return what comes of them."""
         out = Out()
         alerts: list[tuple[int, int, int, bytes, bytes]] = []
-        rest = deque(records)
+        rest, busy = deque(records), set[Bed]()
         while rest:
             work, minute = self._sort_out(rest, out)
+            busy |= work.keys()
             while work:
                 alerts += self._round(work, out)
                 work = {bed: todo for bed, todo in work.items() if todo.heard}
@@ -111,7 +113,7 @@ class Pipeline:
         out.alerts.extend((key, value) for p, offset, _, key, value in alerts if not self._was_given(p, offset))
         out.dead = [letter for letter in out.dead if not self._was_given(letter[0].partition, letter[0].offset)]
         ends = {record.partition: record.offset for record in records}
-        self._snapshots(ends, out)
+        self._snapshots(ends, busy, out)
         refused = {record.partition for record, _ in out.dead} | out.withheld.keys()
         out.stopped.update(partition for partition in refused if self._fails(partition))
         return out
@@ -154,7 +156,7 @@ class Pipeline:
         bed = Bed(kept.device, TOPIC, partition, UNCONFIGURED, WardClock())
         bed.restore(kept)
         bed.front = None if kept.front is None else self._front.restore(kept.front, bed.windows.last(bed.windows.kept))
-        self._beds[partition, kept.device] = bed
+        self._beds[partition][kept.device] = bed
         return bed
 
     def see_as(self, face: Callable[[Setup], Setup]) -> None:
@@ -162,7 +164,7 @@ class Pipeline:
         self._face = face
         for shared in (*self._partitions.values(), *self._again.values()):
             shared.setup = self._seen_as(shared.setup)
-        for bed in self._beds.values():
+        for bed in self._all_beds():
             bed.set_up(self._seen_as(bed.setup))
 
     def rebuild(
@@ -189,8 +191,8 @@ class Pipeline:
         for partition in partitions:
             for held in (self._partitions, self._again, self._written, self._anew, self._alive):
                 held.pop(partition, None)
-            for key in [key for key in self._beds if key[0] == partition]:
-                self._close(self._beds.pop(key))
+            for bed in self._beds.pop(partition, {}).values():
+                self._close(bed)
 
     def _close(self, bed: Bed) -> None:
         self._looks.forget(bed)
@@ -200,7 +202,7 @@ class Pipeline:
     def missing_weights(self, records: Sequence[Record]) -> set[str]:
         """Return the hashes of networks that setups in these records, or in force, name and that are not loaded."""
         setups = [shared.setup for shared in self._partitions.values()]
-        setups += [bed.setup for bed in self._beds.values()]
+        setups += [bed.setup for bed in self._all_beds()]
         for record in records:
             if tag_of(body := content(record.value)) == "setup":
                 with suppress(FrameError):
@@ -266,12 +268,13 @@ class Pipeline:
 
     def _has_room(self, record: Record, device: str) -> bool:
         """Say whether a device may begin here, or has long begun; what is fed again is as it was the first time."""
-        known = (record.partition, device) in self._beds or record.offset <= self._partitions[record.partition].covers
-        return known or len(self._beds_of(record.partition)) < MOST_DEVICES
+        beds = self._beds[record.partition]
+        known = device in beds or record.offset <= self._partitions[record.partition].covers
+        return known or len(beds) < MOST_DEVICES
 
     def _is_letter(self, record: Record, device: str, at: Partition) -> bool:
         """Count what cannot be accepted in a row, and say whether it goes to the dead letters: not all of it does."""
-        bed = self._beds.get((record.partition, device))
+        bed = self._beds[record.partition].get(device)
         if bed is not None:
             if record.offset > bed.state.covers:
                 bed.state.bad_heard += 1
@@ -296,10 +299,9 @@ class Pipeline:
         self._tell_all(record, entry, work)
 
     def _tell_all(self, record: Record, entry: Tick | Setup | Lost, work: defaultdict[Bed, Work]) -> None:
-        for (partition, _), bed in self._beds.items():
-            if partition == record.partition and record.offset > bed.state.covers:
-                heard = work[bed].heard
-                heard.extend(self._told(record, bed, entry))
+        for bed in self._beds[record.partition].values():
+            if record.offset > bed.state.covers:
+                work[bed].heard.extend(self._told(record, bed, entry))
 
     def _told(self, record: Record, bed: Bed, entry: Tick | Setup | Lost) -> list[Heard]:
         """Return what an entry for all means to one device; its clock is its own, as it may be behind the others."""
@@ -318,12 +320,12 @@ class Pipeline:
         self, record: Record, at: Partition, entry: Frame | Command | Refused, work: defaultdict[Bed, Work], out: Out
     ) -> None:
         """Hand a device its own entry; a device that was never heard of begins here, but not with a bad one."""
-        bed = self._beds.get((record.partition, entry.device))
+        bed = self._beds[record.partition].get(entry.device)
         if bed is None:
             if isinstance(entry, Refused) or self._was_forgotten(record, entry.device):
                 return
             bed = Bed(entry.device, TOPIC, record.partition, at.setup, at.clock)
-            self._beds[record.partition, entry.device] = bed
+            self._beds[record.partition][entry.device] = bed
             self._forgotten.pop((record.partition, entry.device), None)
             if record.partition in self._anew:
                 self._anew[record.partition].begin(bed)
@@ -357,13 +359,14 @@ class Pipeline:
     def _seal(self, minute: Minute, out: Out) -> None:
         """Seal the chains of a partition, and forget the devices that are gone; a seal is given once."""
         shared, heads = self._partitions[minute.partition], {}
-        for (partition, device), bed in list(self._beds.items()):
-            if partition != minute.partition or bed.mark is None:
+        beds = self._beds[minute.partition]
+        for device, bed in list(beds.items()):
+            if bed.mark is None:
                 continue
             heads[device], bed.mark = bed.mark, None
             if heads[device].ended:
-                self._close(self._beds.pop((partition, device)))
-                self._forgotten[partition, device] = None
+                self._close(beds.pop(device))
+                self._forgotten[minute.partition, device] = None
         if minute.time_ns <= shared.sealed_ns:
             return
         body = seal.encode(
@@ -374,7 +377,7 @@ class Pipeline:
 
     def _fails(self, partition: int) -> bool:
         """Say whether so many devices of a partition fail that the fault must be ours, or everybody's."""
-        beds = self._beds_of(partition)
+        beds = self._beds[partition].values()
         strangers = self._partitions[partition].strangers
         failing = sum(bed.fails for bed in beds) + sum(n >= BAD_FRAMES for name, n in strangers.items() if name)
         sending = sum(bed.sends or bed.fails for bed in beds) + sum(bool(name) for name in strangers)
@@ -430,10 +433,7 @@ class Pipeline:
             state.off = merged(off) if len(off) > MANY_RUNS else off
             state.n_in += piece.mv.shape[1]
             ends[at] = self._front.clean_after(bed.front, state.n_in, last=piece.last)
-        mv, pulse = (
-            np.concatenate([piece.mv[chosen] for _, piece in pieces], axis=1)
-            for chosen in (rows, _rows_of(pieces[0][1], *lead.PULSE_KINDS))
-        )
+        mv, pulse = (_joined(pieces, chosen) for chosen in (rows, _rows_of(pieces[0][1], *lead.PULSE_KINDS)))
         return Chunk(bed.front, mv, first, tuple(state.off), pieces[-1][1].last, pacer, pulse), ends
 
     def _predict(
@@ -450,9 +450,9 @@ class Pipeline:
 
     def snapshot(self, partition: int) -> dict[bytes, bytes]:
         """Return the rows of a partition as it stands, by key: those of all devices, due or not, and its own."""
-        shared, beds = self._partitions[partition], self._beds_of(partition)
-        rows = {bed.device.encode(): self._snapshot_of(bed) for bed in beds}
-        return {**rows, PARTITION_KEY: snapshot.encode(shared, shared.covers, devices=[bed.device for bed in beds])}
+        shared, beds = self._partitions[partition], self._beds[partition]
+        rows = {device.encode(): self._snapshot_of(bed) for device, bed in beds.items()}
+        return {**rows, PARTITION_KEY: snapshot.encode(shared, shared.covers, devices=list(beds))}
 
     def is_settled(self, partition: int) -> bool:
         """Say whether nothing of a partition is being derived again, so that its rows may be put away as they are."""
@@ -461,34 +461,41 @@ class Pipeline:
     def _snapshot_of(self, bed: Bed) -> bytes:
         return bed.snapshot(None if bed.front is None else self._front.snapshot(bed.front))
 
-    def _beds_of(self, partition: int) -> list[Bed]:
-        return [bed for (place, _), bed in self._beds.items() if place == partition]
+    def _all_beds(self) -> Iterator[Bed]:
+        return (bed for beds in self._beds.values() for bed in beds.values())
 
-    def _snapshots(self, partitions: Mapping[int, int], out: Out) -> None:
+    def _snapshots(self, partitions: Mapping[int, int], busy: Container[Bed], out: Out) -> None:
         """Add the snapshots that are due of partitions, each fed up to an offset.
 
         A partition's own comes last, so that it never covers an unknown device; after a restore it may be ahead of
-        what has been fed again, and a device may be ahead of both. Devices are forgotten only behind it.
+        what has been fed again, and a device may be ahead of both. Devices are forgotten only behind it. For a device
+        that was not `busy` no time has passed.
         """
         for partition, end in partitions.items():
             if not self._was_given(partition, end):
-                self._snapshots_of(partition, end, self._anew.pop(partition, None), out)
+                anew = self._anew.pop(partition, None)
+                for bed in self._beds[partition].values():
+                    if bed.state.covers < end:
+                        bed.state.covers = end
+                    if anew is not None or bed in busy:
+                        self._snapshots_of_bed(bed, out, anew=anew is not None)
+                self._snapshots_of(partition, anew, out)
         forgotten = [(partition, device.encode()) for partition, device in self._forgotten]
         out.snapshots.extend((partition, key, None) for partition, key in forgotten if partition not in self._anew)
         self._forgotten.clear()
 
-    def _snapshots_of(self, partition: int, end: int, anew: Anew | None, out: Out) -> None:
-        """Add those of one partition: of all devices, due or not, and as checkpoints, where it was derived `anew`."""
-        shared, devices = self._partitions[partition], []
-        for bed in self._beds_of(partition):
-            devices.append(bed.device)
-            bed.state.covers = max(bed.state.covers, end)
-            due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due() or anew is not None
-            if due or checkpoint_due:
-                kept = self._snapshot_of(bed)
-                out.snapshots.append((partition, bed.device.encode(), kept))
-                if checkpoint_due:
-                    out.checkpoints.append((partition, bed.device.encode(), kept))
+    def _snapshots_of_bed(self, bed: Bed, out: Out, *, anew: bool) -> None:
+        """Add those that are due of a device; both of one that was derived `anew`."""
+        due, checkpoint_due = bed.snapshot_due(), bed.checkpoint_due() or anew
+        if due or checkpoint_due:
+            key, kept = bed.device.encode(), self._snapshot_of(bed)
+            out.snapshots.append((bed.partition, key, kept))
+            if checkpoint_due:
+                out.checkpoints.append((bed.partition, key, kept))
+
+    def _snapshots_of(self, partition: int, anew: Anew | None, out: Out) -> None:
+        """Add those of a partition itself, and the tombstones where it was derived `anew`."""
+        shared, devices = self._partitions[partition], list(self._beds[partition])
         if anew is not None:
             out.snapshots.extend((partition, key, None) for key in anew.gone(devices))
         if anew is not None or self._written.get(partition) != (shared.clock.now_ns, shared.setup):
@@ -504,6 +511,14 @@ class Pipeline:
 def _setup_of(bed: Bed, heard: Sequence[Heard]) -> Setup:
     """Return the setup in force for the samples of a round: no setup comes after its first piece."""
     return next((h.what for h in reversed(heard) if isinstance(h.what, Setup)), bed.setup)
+
+
+def _joined(pieces: Sequence[tuple[int, Piece]], rows: list[int]) -> NDArray[np.float32]:
+    """Return some leads of pieces that follow one another."""
+    if len(pieces) == 1:
+        mv = pieces[0][1].mv
+        return mv if len(rows) == len(mv) else mv[rows]
+    return np.concatenate([piece.mv[rows] for _, piece in pieces], axis=1)
 
 
 def _rows_of(piece: Piece, *kinds: str) -> list[int]:

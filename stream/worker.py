@@ -7,6 +7,7 @@ A restore and a batch take turns, so that memory never changes under a batch tha
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,9 @@ SEND_BYTES = 900_000
 """A worker's producer sends up to so much at once to a partition; every topic that it writes takes 1 MiB."""
 SEAL_WITHIN_S = 10.0
 """A seal that the log says it has is there within this time."""
+
+YOUNG = 50_000
+"""New objects from one look for cycles among them to the next."""
 
 CLOSE_S = 5.0
 """How long a batch may take that is on its way when the worker ends; then it is given again by another."""
@@ -277,7 +281,15 @@ async def prepare(kafka: Kafka) -> Nets:
     nets = Nets(kafka)
     await load_in_force(kafka, inputs, nets)
     warm_up(nets.loaded)
+    _settle()
     return nets
+
+
+def _settle() -> None:
+    """Let the collector of cycles pass over what was loaded, and come seldom: a tenth of a batch's time went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def _rest(out: Out) -> Iterable[Send]:
