@@ -17,7 +17,7 @@ from ecg.record import Record as Recording
 from ecg.resample import ANALYSIS_HZ
 from ecg.window import SPAN
 from model.explain.prototypes import Near, Prototypes
-from model.explain.saliency import CELL, choose_leads, saliency
+from model.explain.saliency import CELL, choose_leads, occluded, saliency
 from model.explain.sentence import SECONDS, Measured, Words, diagnoses, sentence
 from model.frontend import last_span
 from model.labels import RHYTHMS
@@ -153,8 +153,9 @@ def _explained(
     chosen = choose_leads(leads)
     window, names = last_span(clean[list(chosen), :end]), [leads[row] for row in chosen]
     own = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else None
-    why = saliency(lambda x_mv: network.rhythm_logits(x_mv, names), window, own)
-    said = network.probabilities(network.logits(window[None], names), names)
+    logits = network.logits(occluded(window), names)
+    why = saliency(logits[:, len(OUTPUTS) :], window, own)
+    said = network.probabilities(logits[:1], names)
     return Explained(
         id=alert.id,
         condition=alert.condition,

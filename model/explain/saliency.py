@@ -55,24 +55,39 @@ def choose_leads(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(order[:LOOKED_AT]))
 
 
-def saliency(answer: Answer, x_mv: NDArray[np.float32], of: int | None = None) -> Saliency:
+def occluded(x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a window, and then it without each of its cells, lead by lead: what `saliency` needs the answers for.
+
+    Parameters
+    ----------
+    x_mv : ndarray of float32, shape (n_leads, n_samples)
+        NaN where a sample is missing; its length a multiple of `CELL`.
+
+    Returns
+    -------
+    ndarray of float32, shape (1 + n_leads * n_cells, n_leads, n_samples)
+    """
+    leads, cells = len(x_mv), x_mv.shape[1] // CELL
+    each = np.eye(leads * cells, dtype=bool).reshape(-1, leads, cells)
+    return np.concatenate([x_mv[None], _without(x_mv, each)])
+
+
+def saliency(logits: NDArray[np.float32], x_mv: NDArray[np.float32], of: int | None = None) -> Saliency:
     """Say what an answer for a window rests on.
 
     Parameters
     ----------
-    answer : callable
+    logits : ndarray of float32, shape (1 + n_leads * n_cells, n_classes)
+        Of what `occluded` returned for the window.
     x_mv : ndarray of float32, shape (n_leads, n_samples)
-        NaN where a sample is missing; its length a multiple of `CELL`.
     of : int, optional
         Which answer; unless given, the likeliest.
     """
-    leads, cells = len(x_mv), x_mv.shape[1] // CELL
-    each = np.eye(leads * cells, dtype=bool).reshape(-1, leads, cells)
-    logits = answer(np.concatenate([x_mv[None], _without(x_mv, each)]))
     of = int(logits[0].argmax()) if of is None else of
     odds = log_odds(logits, of)
-    weight = (odds[0] - odds[1:]).reshape(leads, cells)
-    return Saliency(of, np.where(_there(x_mv), weight, 0).astype(np.float32))
+    there = _there(x_mv)
+    weight = (odds[0] - odds[1:]).reshape(there.shape)
+    return Saliency(of, np.where(there, weight, 0).astype(np.float32))
 
 
 def deletion(answer: Answer, x_mv: NDArray[np.float32], found: Saliency, draws: int, seed: int = 1) -> Deletion:
@@ -80,7 +95,8 @@ def deletion(answer: Answer, x_mv: NDArray[np.float32], found: Saliency, draws: 
 
     Parameters
     ----------
-    answer, x_mv : as of `saliency`
+    answer : callable
+    x_mv : as of `saliency`
     draws : int
         How many random choices are averaged.
     """

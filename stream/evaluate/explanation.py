@@ -19,7 +19,7 @@ from ecg.record import read
 from ecg.window import SPAN
 from model.explain import prototypes as near
 from model.explain.prototypes import Prototypes
-from model.explain.saliency import LOOKED_AT, choose_leads, deletion, saliency
+from model.explain.saliency import LOOKED_AT, choose_leads, deletion, occluded, saliency
 from model.frontend import clean, last_span
 from model.labels import RHYTHMS
 from model.weights import Network, load, shipped
@@ -32,7 +32,7 @@ DRAWS = 10
 
 
 class Judged(NamedTuple):
-    """One window: the answer, by how much its log odds fall, what it is like, and the time that marking it took."""
+    """One window: the answer, by how much its log odds fall, what it is like, and the time that both took."""
 
     answer: str
     marked: float
@@ -79,16 +79,16 @@ def window(path: Path) -> Seen:
 
 
 def judge(seen: Seen, network: Network, like: Prototypes) -> Judged:
-    """Mark a window, time it, and take out what is marked."""
+    """Mark a window, say what it is like, time that, and take out what is marked."""
 
     def answer(x_mv: NDArray[np.float32]) -> NDArray[np.float32]:
         return network.rhythm_logits(x_mv, seen.leads)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    why = saliency(answer, seen.x_mv)
+    why = saliency(answer(occluded(seen.x_mv)), seen.x_mv)
+    label = like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     fall = deletion(answer, seen.x_mv, why, DRAWS)
-    label = like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
     return Judged(RHYTHMS[why.of], fall.marked, fall.at_random, label, 1e3 * wall, 1e3 * cpu)
 
 

@@ -13,7 +13,7 @@ from ecg.alert import Alert, Evidence
 from ecg.window import SPAN
 from model import dataset, monitors, rhythms, weights
 from model.explain import prototypes
-from model.explain.saliency import CELL, choose_leads, deletion, log_odds, saliency
+from model.explain.saliency import CELL, Saliency, choose_leads, deletion, log_odds, occluded, saliency
 from model.explain.sentence import Measured, sentence
 from model.labels import RHYTHMS
 from model.weights import load, shipped
@@ -37,28 +37,32 @@ def _ones() -> np.ndarray:
     return np.ones((2, SHAPE[1] * CELL), np.float32)
 
 
+def _marked(x_mv: np.ndarray, of: int | None = None) -> Saliency:
+    return saliency(_of_two_cells(occluded(x_mv)), x_mv, of)
+
+
 def test_a_cell_weighs_what_the_answer_loses_without_it() -> None:
-    found = saliency(_of_two_cells, _ones())
+    found = _marked(_ones())
     assert found.of == 1
     wanted = np.zeros(SHAPE)
     wanted[1, 7], wanted[0, 3] = 3, -2
     assert np.allclose(found.weight, wanted, atol=1e-5)
-    assert np.allclose(saliency(_of_two_cells, _ones(), of=0).weight, -wanted, atol=1e-5)
+    assert np.allclose(_marked(_ones(), of=0).weight, -wanted, atol=1e-5)
 
 
 def test_what_is_missing_weighs_nothing_and_an_empty_window_has_no_reason() -> None:
     x = _ones()
     x[1] = np.nan
-    found = saliency(lambda w: _of_two_cells(np.where(np.isnan(w), 5, w)), x)
+    found = saliency(_of_two_cells(np.where(np.isnan(windows := occluded(x)), 5, windows)), x)
     assert not found.weight[1].any()
     empty = np.full_like(x, np.nan)
-    nothing = saliency(_of_two_cells, empty)
+    nothing = _marked(empty)
     assert not nothing.weight.any()
     assert deletion(_of_two_cells, empty, nothing, 3) == (0, 0)
 
 
 def test_deletion_takes_out_what_weighs_most_and_as_much_at_random() -> None:
-    found = deletion(_of_two_cells, _ones(), saliency(_of_two_cells, _ones()), draws=400)
+    found = deletion(_of_two_cells, _ones(), _marked(_ones()), draws=400)
     assert found.marked == pytest.approx(3)
     assert found.at_random == pytest.approx(0.2 * (3 - 2), abs=0.15)
 
@@ -80,7 +84,7 @@ def test_marks_on_the_network_count_more_than_chance() -> None:
     def answer(x_mv: np.ndarray) -> np.ndarray:
         return network.rhythm_logits(x_mv, ["II", "V1"])
 
-    why = saliency(answer, x, RHYTHMS.index("ventricular_fibrillation"))
+    why = saliency(answer(occluded(x)), x, RHYTHMS.index("ventricular_fibrillation"))
     assert why.weight.shape == (2, SPAN // CELL)
     assert not why.weight[1].any()
     fall = deletion(answer, x, why, 10)
