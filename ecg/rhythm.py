@@ -18,7 +18,7 @@ from ecg import rhythm_ectopy, rhythm_intervals, rhythm_leads, rhythm_lethal, rh
 from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
-from ecg.rhythm_calm import calm_until
+from ecg.rhythm_calm import calm
 from ecg.rhythm_now import UNSURE_S, Lately, Now, is_clear, of_beats
 from ecg.rhythm_state import STEP, Beat, Mark, State, take_beats, take_off
 from ecg.rhythm_wave import take_judgements
@@ -160,11 +160,10 @@ class Rhythm:
         if not given.paced:
             state, settings = self._state, given.settings
             lately = self._of_beats(settings)
-            until = calm_until(state, lately, settings)
-            if until >= end:
-                said = [mark for mark in state.marks if mark.condition not in settings.off]
-                findings = [self._marked(mark, given.zero_ns) for mark in said]
-                return _Standing(Step(findings, lately.bpm, lately.name), until, given, asked=True)
+            if (found := calm(state, end, lately, settings)) is not None:
+                marks = (*found.marks, *state.marks)
+                findings = [self._marked(mark, given.zero_ns) for mark in marks if mark.condition not in settings.off]
+                return _Standing(Step(findings, lately.bpm, lately.name), found.until, given, asked=True)
         return _Standing(self._say(self._now(end, given)), end, given)
 
     def _marked(self, mark: Mark, zero_ns: int) -> Finding:

@@ -14,9 +14,10 @@ from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm_now import Now
-from ecg.rhythm_state import Beat, Mark
+from ecg.rhythm_state import Beat, Mark, State
 
 COUPLET = 2
+MINUTE = 60 * ANALYSIS_HZ
 
 
 def nonsustained_vt(beats: Sequence[Beat], settings: Settings) -> Mark | None:
@@ -128,12 +129,20 @@ def multiform_pvcs(beats: Sequence[Beat], settings: Settings) -> Mark | None:
 
 def pvcs_per_minute(now: Now) -> Finding | None:
     """Find more ventricular beats in the last minute than `pvcs_per_minute`."""
-    limit, since = now.settings.pvcs_per_minute, now.end - 60 * ANALYSIS_HZ
-    last = now.state.ventricular[bisect_right(now.state.ventricular, since) :]
+    mark = many_pvcs(now.state, now.end, now.settings)
+    return None if mark is None else now.find(*mark)
+
+
+def many_pvcs(state: State, end: int, settings: Settings) -> Mark | None:
+    """Return the same of the minute before a sample; it stands until its onset is a minute ago."""
+    limit, since = settings.pvcs_per_minute, end - MINUTE
+    if len(state.ventricular) <= limit:
+        return None
+    last = state.ventricular[bisect_right(state.ventricular, since) :]
     if len(last) <= limit:
         return None
     trace = f"{len(last)} ventricular beats in the last minute, limit {limit:g}"
-    return now.find("pvcs_per_minute", last[0], float(len(last)), limit, "1/min", trace)
+    return Mark("pvcs_per_minute", last[0], float(len(last)), limit, "1/min", trace)
 
 
 BEAT_RULES = (

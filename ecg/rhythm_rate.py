@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ecg.clinical import Settings
 from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm_now import UNSURE_S, Now
+from ecg.rhythm_state import Mark, State
 
 
 def pause(now: Now) -> Finding | None:
@@ -24,12 +26,19 @@ def pause(now: Now) -> Finding | None:
 
 def atrial_fibrillation(now: Now) -> Finding | None:
     """Find irregular intervals of beats that are not ventricular (`ecg.atrial`)."""
-    since, least_s = now.state.atrial.since, now.settings.af_s
-    if since < 0 or now.end - since < least_s * ANALYSIS_HZ or now.rate_bpm is None or not now.intervals:
+    if now.rate_bpm is None or not now.intervals:
         return None
-    state = now.state.atrial
-    trace = f"{100 * state.irregularity:.0f} % of intervals irregular at a mean of {state.mean_s:.2f} s"
-    return now.find("atrial_fibrillation", since, now.rate_bpm, None, "bpm", trace)
+    mark = in_fibrillation(now.state, now.end, now.rate_bpm, now.settings)
+    return None if mark is None else now.find(*mark)
+
+
+def in_fibrillation(state: State, end: int, bpm: float, settings: Settings) -> Mark | None:
+    """Return the same of a heart whose rate can be said."""
+    since, atrial = state.atrial.since, state.atrial
+    if since < 0 or end - since < settings.af_s * ANALYSIS_HZ:
+        return None
+    trace = f"{100 * atrial.irregularity:.0f} % of intervals irregular at a mean of {atrial.mean_s:.2f} s"
+    return Mark("atrial_fibrillation", since, bpm, None, "bpm", trace)
 
 
 def rate_high(now: Now) -> Finding | None:

@@ -94,6 +94,7 @@ class Asked(Rhythm):
 QUIET, BLIND = Stretch(-6.0, 3, False, 0.2, 0, 0), Stretch(-6.0, 0, False, 0.2, 0, 0)
 NORMAL, SMALL = Came(400, "N", 1.0, 1.0, 0), Came(200, "N", 0.3, 0.2, -1)
 HEART, EARLY = Came(200, "N", 1.0, 1.0, 0), [Came(120, "V", 0.3, 1.0, 1), Came(280, "N", 1.0, 1.0, 0)]
+USUAL = HEART._replace(rr=290)
 UNEVEN = [[NORMAL._replace(rr=int(rr))] for rr in np.random.default_rng(4).integers(110, 260, 120)]
 """Atrial fibrillation, which alarms once it lasted for some time, between two beats."""
 SLOW, WARD = [[NORMAL._replace(rr=900)] * 6], Settings(lead_off_s=1.0, pause_s=5.0, off=("rate_low",))
@@ -103,7 +104,8 @@ SLOW, WARD = [[NORMAL._replace(rr=900)] * 6], Settings(lead_off_s=1.0, pause_s=5
 @example([[NORMAL] * 4, [NORMAL._replace(rr=301)], [SMALL]], [QUIET], WARD, False)
 @example([[HEART] * 9 + EARLY] * 3 + [[HEART] * 4, [HEART._replace(rr=510)]], [QUIET], Settings(pause_s=2.0), False)
 @example([([HEART] * 2 + EARLY) * 6], [QUIET], Settings(pvcs_per_minute=3.0), False)
-@example([[HEART] * 9, [SMALL] * 30, [HEART]], [QUIET], Settings(asystole_s=3.0), False)
+@example([([HEART] * 2 + EARLY) * 6 + [USUAL] * 80], [QUIET], Settings(pvcs_per_minute=3.0), False)
+@example([[HEART] * 9, [SMALL._replace(similarity=0.65)] * 30, [HEART]], [QUIET], Settings(asystole_s=3.0), False)
 @example([], [BLIND, QUIET], Settings(), False)
 @example(SLOW, [QUIET] * 4 + [QUIET._replace(off=1)], WARD, False)
 @example(SLOW, [QUIET] * 4 + [QUIET._replace(flat=True)], WARD, False)
