@@ -12,6 +12,7 @@ Every magnitude is one sum of fixed terms in a fixed order: the same to the bit 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,12 +68,12 @@ class Bank:
         if self.delay > LONGEST_S * ANALYSIS_HZ:
             raise ValueError(f"the lowest band must have a delay of at most {LONGEST_S} s, got {self.delay_s:.2f} s")
 
-    @property
+    @functools.cached_property
     def centres_hz(self) -> NDArray[np.float64]:
         """Centres of the bands, lowest first."""
         return np.geomspace(self.low_hz, self.high_hz, self.bands)
 
-    @property
+    @functools.cached_property
     def halves(self) -> NDArray[np.int64]:
         """Samples that each band's wavelet reaches to either side, lowest band first."""
         sigma = self.omega0 / (2 * np.pi * self.centres_hz) * ANALYSIS_HZ
@@ -201,6 +202,7 @@ def _frames(samples: NDArray[np.int64], hop: int) -> NDArray[np.int64]:
     return np.maximum(samples + hop - 1, 0) // hop
 
 
+@functools.cache
 def _halved(bank: Bank) -> NDArray[np.float32]:
     """Return the wavelets from their middle on, float32, shape (2, bands, delay + 1).
 

@@ -11,26 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ecg.forest import log_odds
-from ecg.forest_grow import grow
 from ecg.lead import STANDARD
 from ecg.window import HALO
 from model.dataset import Records
 from model.frontend import CHUNK, FIRST
 from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
 from model.net import Answer, Leads, Net
-from model.train import SEEN, batch
+from model.train import SEEN, batch, grow
 
 CENTRE = slice(HALO // 2 - FIRST, HALO // 2 - FIRST + CHUNK)
 """What of a chunk's wave is its own: the chunks of a window in a row."""
-KEPT_ODDS = 5.0
-"""Logits of trees and linear heads are kept within this."""
-BEAT = np.arange(-60, 125, 5)
-"""Samples around the steepest point of a chunk that describe its beat: -0.24 to 0.48 s."""
 RIDGE = 1e-2
 
 
@@ -81,7 +74,7 @@ def random_features(records: Records, names: Sequence[str], seed: int) -> NDArra
         for first in range(0, len(records.name), SEEN):
             part = records.take(np.arange(first, min(first + SEEN, len(records.name))))
             leads = batch([part], names)
-            tokens = net.tokens(leads.wave, leads.morlet).token  # (n, l, 50, 64)
+            tokens = net.tokens(leads.wave, leads.morlet).token  # (n, l, 25, 64)
             out.append(torch.cat([tokens.mean(2), tokens.amax(2)], 2).flatten(1).numpy())
     return np.concatenate(out)
 
@@ -109,52 +102,9 @@ def linear(x: NDArray[np.float32], truth: NDArray[np.int8], rows: NDArray[np.int
         return (scaled @ weight + shift).numpy()
 
 
-def beat_features(records: Records, names: Sequence[str]) -> NDArray[np.float32]:
-    """Return measured features: of each lead its middle beat, spectrum, level and spread, and how regular beats come.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, leads * 58 + 4)
-    """
-    places = [STANDARD.index(name) for name in names]
-    out = []
-    for first in range(0, len(records.name), SEEN):
-        part = records.leads.take(np.arange(first, min(first + SEEN, len(records.name))))
-        wave = part.wave[:, places].astype(np.float32)  # (n, l, 5, 585)
-        steep = np.abs(np.diff(wave, axis=3)).sum(axis=1)  # (n, 5, 584)
-        steep = uniform_filter1d(steep, 15, axis=2, mode="constant")
-        room = steep[..., -BEAT[0] : -BEAT[-1]]
-        at = room.argmax(axis=2) - BEAT[0]  # (n, 5)
-        where = at[:, None, :, None] + BEAT  # (n, 1, 5, 37)
-        beat = np.median(np.take_along_axis(wave, np.broadcast_to(where, (*wave.shape[:3], len(BEAT))), 3), axis=2)
-        morlet = part.morlet[:, places].astype(np.float32).swapaxes(2, 3)  # (n, l, 8, 5, 50)
-        bands = morlet.reshape(*morlet.shape[:3], -1)
-        spread = np.quantile(wave, [0.02, 0.25, 0.75, 0.98], axis=(2, 3)).transpose(1, 2, 0)  # (n, l, 4)
-        level = part.level[:, places].astype(np.float32).mean(axis=2)[..., None]  # (n, l, 1)
-        lead = np.concatenate([beat, bands.mean(axis=3), bands.std(axis=3), spread, level], axis=2)
-        own = steep[..., CENTRE].reshape(len(steep), -1)  # (n, 2500)
-        out.append(np.concatenate([lead.reshape(len(lead), -1), np.stack([_intervals(row) for row in own])], axis=1))
-    return np.concatenate(out).astype(np.float32)
-
-
-def _intervals(steep: NDArray[np.floating]) -> tuple[float, float, float, float]:
-    """Return mean, deviation, shortest and longest of the intervals between steep points, in samples."""
-    level, beats, last = 0.4 * np.quantile(steep, 0.99), [], -HALO
-    for at in np.flatnonzero(steep > level):
-        if at - last > HALO // 3:
-            beats.append(at)
-            last = at
-    rr = np.diff(beats) if len(beats) > 2 else np.zeros(1)
-    return float(rr.mean()), float(rr.std()), float(rr.min()), float(rr.max())
-
-
-def boosted(x: NDArray[np.float32], truth: NDArray[np.int8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Grow boosted trees for each output on some rows; return the logits of all, (n, k)."""
-    out = np.zeros((len(x), truth.shape[1]), np.float32)
-    for k in range(truth.shape[1]):
-        known = rows[truth[rows, k] >= 0]
-        so = truth[known, k] == 1
-        if so.any() and not so.all():
-            trees = grow(x[known], so, np.ones(len(known)))
-            out[:, k] = np.clip([log_odds(trees, row) for row in x], -KEPT_ODDS, KEPT_ODDS)
-    return out
+def boosting(records: Records) -> Net:
+    """Return an untrained network that answers by its trees alone, grown on these records."""
+    net = Net().eval()
+    grow(net.trees, records)
+    net.trees.share.fill_(1.0)
+    return net

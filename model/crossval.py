@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model import baselines, dataset, monitors, train
+from model.ablations import PARTS, without
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
@@ -28,6 +29,8 @@ FOLDS, COPIES = 5, 2
 PROCESSES = 2
 """Folds that are trained side by side, each on one thread."""
 NET, RESNET, RANDOM, BOOSTING = "net", "resnet", "random_encoder", "boosting"
+ABLATIONS = {f"net_without_{part}": part for part in PARTS}
+"""The network without one of its parts, by the name that it is trained under."""
 WINDOWS = "windows"
 """Names the answers to monitors' windows, beside those of the sets of leads."""
 Answers = dict[str, NDArray[np.float32]]
@@ -47,10 +50,10 @@ class Asked(NamedTuple):
     folds: int = FOLDS
     start: Path | None = None
 
-    def fit(self, sets: Sets, seed: int, show: Show = lambda line: None) -> nn.Module:
-        """Train the network once."""
+    def fit(self, sets: Sets, seed: int, make: Callable[[], Net] = Net, show: Show = lambda line: None) -> nn.Module:
+        """Train a network once."""
         if self.start is None:
-            return train.fit(sets, seed, Net, self.epochs, show)
+            return train.fit(sets, seed, make, self.epochs, show)
         return train.fit(sets, seed, partial(train.started, self.start), self.epochs, show, train.TUNING_RATE)
 
 
@@ -88,13 +91,14 @@ def out_of_fold(
     asked, held
         As of `material`; what a fold answered is read from the folder of work where it is there already.
     models : sequence of str
-        Of `net`, `resnet`, `random_encoder`, `boosting`.
+        Of `net`, `resnet`, `random_encoder`, `boosting`, and the names of `ABLATIONS`.
     """
     width = len(OUTPUTS) + len(RHYTHMS)
     sizes = dict.fromkeys(LEAD_SETS, len(held.record_fold))
     found = {name: {of: np.zeros((n, width), np.float32) for of, n in sizes.items()} for name in models}
-    if held.windows is not None and NET in found:
-        found[NET][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
+    if held.windows is not None:
+        for name in {NET, *ABLATIONS} & set(models):
+            found[name][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
     jobs = [(name, k) for name in models for k in range(asked.folds)]
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         for (name, k), said in zip(jobs, pool.map(partial(_kept, asked), jobs), strict=True):
@@ -127,22 +131,22 @@ _material = functools.cache(material)
 def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     records, seed = held.copies[0], asked.seed + k
     rows, mine = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.record_fold == k)
-    if name == NET:
+    if name == NET or name in ABLATIONS:
         sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
-        net = asked.fit(sets, seed)
+        net = asked.fit(sets, seed, Net if name == NET else partial(without, ABLATIONS[name]))
         said = train.all_sets(net, records, mine)
         if held.windows is not None:
             said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))
         return said
     if name == RESNET:
         return train.all_sets(train.fit(Sets(held.copies, rows), seed, baselines.ResNet, asked.epochs), records, mine)
-    describe: dict[str, Callable[[Sequence[str]], NDArray[np.float32]]] = {
-        RANDOM: lambda leads: baselines.random_features(records, leads, seed),
-        BOOSTING: lambda leads: baselines.beat_features(records, leads),
-    }
-    head = {RANDOM: baselines.linear, BOOSTING: baselines.boosted}[name]
+    if name == BOOSTING:
+        trees = baselines.boosting(records.take(rows))
+        said = {of: logits[:, : len(OUTPUTS)] for of, logits in train.all_sets(trees, records, mine).items()}
+    else:
+        features = {of: baselines.random_features(records, leads, seed) for of, leads in LEAD_SETS.items()}
+        said = {of: baselines.linear(x, train.truths(records), rows)[mine] for of, x in features.items()}
     rest = np.zeros((len(mine), len(RHYTHMS)), np.float32)
-    said = {of: head(describe[name](leads), train.truths(records), rows)[mine] for of, leads in LEAD_SETS.items()}
     return {of: np.concatenate([logits, rest], axis=1) for of, logits in said.items()}
 
 

@@ -28,8 +28,8 @@ STEPS, WAVE = CHUNK // STEP, 585
 """Steps of a chunk, and samples that the convolutions read for them: each step is the middle of its filters."""
 FIRST = HALO // 2 - (WAVE - (STEPS - 1) * STEP) // 2
 """First sample of a chunk with its halo that the convolutions read."""
-TOKEN = 5
-"""Steps of a token, 0.2 s: what attention looks at."""
+TOKEN = 10
+"""Steps of a token, 0.4 s: what attention looks at."""
 CHUNK_TOKENS = STEPS // TOKEN
 TOKENS = CHUNKS * CHUNK_TOKENS
 BANK = Bank(low_hz=8.0, high_hz=40.0, bands=8, hop=STEP)
@@ -55,7 +55,7 @@ class Chunks(NamedTuple):
         Logarithm of the scalogram's magnitudes over the same range, about -1 to 1; 0 where masked.
     level : shape (...)
         Natural logarithm of the range in mV; 0 of a chunk that is missing.
-    mask : shape (..., 10)
+    mask : shape (..., 5)
         Share of valid samples behind each token.
     """
 

@@ -1,11 +1,13 @@
 """The diagnosis network, read top to bottom: what each line does to the shape stands at its end.
 
-n windows, l leads (any number, any order, any missing), 5 chunks of 2 s, 50 tokens of 0.2 s. After FoundationalECGNet
+n windows, l leads (any number, any order, any missing), 5 chunks of 2 s, 25 tokens of 0.4 s. After FoundationalECGNet
 (arXiv:2509.08961): wavelets in two stages (`model.frontend`), a convolutional stem with block attention
 (CBAM; Woo et al., ECCV 2018, arXiv:1807.06521), graph attention over leads (GAT; Velickovic et al., ICLR 2018,
 arXiv:1710.10903), and a transformer over time; after EfficientECG (arXiv:2512.03804) cross-attention with age and sex.
 
 The stem runs on each chunk of each lead alone, without padding: overlapping windows can share it. Leads meet after it.
+Beside it goes what is measured of each lead (`model.measured`), for a layer here and for trees: the answers to what is
+wrong, though not to the rhythm, are the mean of the network's log-odds and those of the trees.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from ecg.lead import STANDARD, canonical
 from ecg.window import CHUNKS
 from model.frontend import BANK, STEPS, TOKEN, TOKENS
 from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
+from model.measured import DESCRIBED, Forests, described, spread, steepest
 
 ANY_LEAD = len(STANDARD)
 LEADS = len(STANDARD) + 1
@@ -36,6 +39,8 @@ FEATURES = 2 * WIDTH
 """What the heads answer from."""
 PULSES, LAGS = 4, (5, 50)
 """Channels that say how much of a beat a step is, and the lags, in steps of 40 ms, at which they are compared."""
+SHAPE = 128
+"""Width that what is measured of the leads becomes."""
 DROP = 0.2
 YEARS = 50.0
 """Age is given as (age - 50) / 50, and zero where unknown."""
@@ -64,6 +69,11 @@ class Leads(NamedTuple):
     amplitude: Tensor
     person: Tensor
 
+    def some(self, rows: Sequence[int]) -> Leads:
+        """Return some of the leads."""
+        wave, morlet, level, mask, lead = (part[:, rows] for part in self[:5])
+        return Leads(wave, morlet, level, mask, lead, self.amplitude, self.person)
+
 
 class Answer(NamedTuple):
     """Logits: of a normal ECG (n,), conditions (n, 5), superclasses (n, 5), rhythms (n, 8)."""
@@ -86,13 +96,33 @@ def place(name: str) -> int:
 
 
 class Tokens(NamedTuple):
-    """What the stem makes of chunks of leads: tokens (..., 64), and how much of a beat each step is (..., 4, 50).
+    """What is made of the chunks of leads before these meet.
 
-    In front are m chunks with ten tokens each, or (n, l) leads with fifty tokens; steps are then (n, l, 5, 4, 50).
+    Attributes
+    ----------
+    token : Tensor, shape (n, l, 25, 64)
+    pulse : Tensor, shape (n, l, 5, 50, 4)
+        How much of a beat each step is.
+    beat : Tensor, shape (n, l, 5, 37)
+        The steepest beat of each chunk.
+    spread : Tensor, shape (n, l, 5, 20)
+        As `measured.spread` gives it.
     """
 
     token: Tensor
     pulse: Tensor
+    beat: Tensor
+    spread: Tensor
+
+    def some(self, rows: Sequence[int], wave: Tensor) -> Tokens:
+        """Return what is made of some of the leads, whose signal is (n, fewer, 5, 585)."""
+        return Tokens(self.token[:, rows], self.pulse[:, rows], beats(wave), self.spread[:, rows])
+
+
+def beats(wave: Tensor) -> Tensor:
+    """Return the steepest beat of each chunk of windows: (n, l, 5, 585) to (n, l, 5, 37)."""
+    found = steepest(wave.transpose(1, 2).flatten(0, 1))  # (n * 5, l, 37)
+    return found.unflatten(0, (len(wave), -1)).transpose(1, 2)
 
 
 class BlockAttention(nn.Module):
@@ -104,38 +134,40 @@ class BlockAttention(nn.Module):
         self.moment = nn.Conv1d(2, 1, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (m, channels, t) to the same shape."""
-        which = torch.sigmoid(self.shared(x.mean(2)) + self.shared(x.amax(2)))  # (m, channels)
-        x = x * which[..., None]
-        when = self.moment(torch.stack([x.mean(1), x.amax(1)], 1))  # (m, 1, t)
-        return x * torch.sigmoid(when)
+        """Map (m, t, channels) to the same shape."""
+        which = torch.sigmoid(self.shared(x.mean(1)) + self.shared(x.amax(1)))  # (m, channels)
+        x = x * which[:, None]
+        when = self.moment(torch.stack([x.mean(2), x.amax(2)], 1))  # (m, 1, t)
+        return x * torch.sigmoid(when).transpose(1, 2)
 
 
 class Stem(nn.Module):
-    """A chunk of one lead to tokens."""
+    """A chunk of one lead to tokens. Channels lie innermost in memory, where small convolutions are fastest."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv1d(1, STEM, 15, 5, bias=False)
-        self.first_norm = nn.BatchNorm1d(STEM)
-        self.second = nn.Conv1d(STEM, CHANNELS, 5, 2, bias=False)
-        self.second_norm = nn.BatchNorm1d(CHANNELS)
-        self.deep = nn.Conv1d(CHANNELS, CHANNELS, 7, groups=CHANNELS, bias=False)
-        self.mix = nn.Conv1d(CHANNELS, CHANNELS, 1, bias=False)
-        self.mix_norm = nn.BatchNorm1d(CHANNELS)
-        self.morlet = nn.Conv1d(BANK.bands, CHANNELS, 1)
-        self.attention = BlockAttention(CHANNELS)
-        self.pulse = nn.Conv1d(CHANNELS, PULSES, 1)
+        self.first = nn.Conv2d(1, STEM, (1, 15), (1, 5), bias=False)
+        self.first_norm = nn.BatchNorm2d(STEM)
+        self.second = nn.Conv2d(STEM, CHANNELS, (1, 5), (1, 2), bias=False)
+        self.second_norm = nn.BatchNorm2d(CHANNELS)
+        self.deep = nn.Conv2d(CHANNELS, CHANNELS, (1, 7), groups=CHANNELS, bias=False)
+        self.mix = nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False)
+        self.mix_norm = nn.BatchNorm2d(CHANNELS)
+        self.morlet = nn.Linear(BANK.bands, CHANNELS)
+        self.attention: nn.Module = BlockAttention(CHANNELS)
+        self.pulse = nn.Linear(CHANNELS, PULSES)
+        self.to(memory_format=torch.channels_last)
 
-    def forward(self, wave: Tensor, morlet: Tensor) -> Tokens:
-        """Map (m, 585) and (m, 8, 50) to (m, 10, 64) and (m, 4, 50)."""
-        x = functional.relu(self.first_norm(self.first(wave[:, None])))  # (m, 12, 115)
-        x = functional.relu(self.second_norm(self.second(x)))  # (m, 32, 56)
-        x = x[:, :, 3:-3] + functional.relu(self.mix_norm(self.mix(self.deep(x))))  # (m, 32, 50)
-        x = self.attention(functional.relu(x + self.morlet(morlet)))  # (m, 32, 50)
-        parts = x.unflatten(2, (STEPS // TOKEN, TOKEN))  # (m, 32, 10, 5)
-        tokens = torch.cat([parts.mean(3), parts.amax(3)], 1).transpose(1, 2)  # (m, 10, 64)
-        return Tokens(tokens, functional.relu(self.pulse(x)))  # (m, 10, 64), (m, 4, 50)
+    def forward(self, wave: Tensor, morlet: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (m, 585) and (m, 8, 50) to tokens (m, 5, 64), and how much of a beat each step is (m, 50, 4)."""
+        x = functional.relu(self.first_norm(self.first(wave[:, None, None])))  # (m, 12, 1, 115)
+        x = functional.relu(self.second_norm(self.second(x)))  # (m, 32, 1, 56)
+        x = x[..., 3:-3] + functional.relu(self.mix_norm(self.mix(self.deep(x))))  # (m, 32, 1, 50)
+        x = x[:, :, 0].transpose(1, 2) + self.morlet(morlet.transpose(1, 2))  # (m, 50, 32)
+        x = self.attention(functional.relu(x))  # (m, 50, 32)
+        parts = x.unflatten(1, (STEPS // TOKEN, TOKEN))  # (m, 5, 10, 32)
+        tokens = torch.cat([parts.mean(2), parts.amax(2)], 2)  # (m, 5, 64)
+        return tokens, functional.relu(self.pulse(x))  # (m, 5, 64), (m, 50, 4)
 
 
 class LeadAttention(nn.Module):
@@ -176,20 +208,36 @@ class TimeAttention(nn.Module):
         return x + self.drop(self.down(functional.relu(self.up(self.between(x)))))  # (n, t, 64)
 
 
-def _of_leads(chunks: Tokens, shape: torch.Size) -> Tokens:
-    """Put what the stem made of chunks in a row in the order of windows, leads and chunks, (n, l, 5)."""
-    return Tokens(chunks.token.unflatten(0, shape).flatten(2, 3), chunks.pulse.unflatten(0, shape))
+class Questions(nn.Module):
+    """Cross-attention by two questions that age and sex shape; questions are few, so that they go to the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = nn.Parameter(torch.randn(2, WIDTH) * 0.02)
+        self.person = nn.Linear(4, 2 * WIDTH)
+        self.query, self.tell = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.key, self.value = (nn.Parameter(torch.randn(HEADS, WIDTH // HEADS, WIDTH) * WIDTH**-0.5) for _ in "kv")
+
+    def forward(self, x: Tensor, person: Tensor, hidden: Tensor) -> Tensor:
+        """Map (n, t, 64), (n, 4) to (n, 2, 64); `hidden` (n, 1, t) is added to what each token is looked at with."""
+        ask = self.ask + self.person(person).unflatten(1, (2, WIDTH))  # (n, 2, 64)
+        query = self.query(ask).unflatten(2, (HEADS, -1))  # (n, 2, heads, 16)
+        query = torch.einsum("nqhc,hcd->nqhd", query, self.key).flatten(1, 2)  # (n, 2 * heads, 64)
+        score = query @ x.transpose(1, 2) * (WIDTH // HEADS) ** -0.5 + hidden  # (n, 2 * heads, t)
+        seen = (score.softmax(2) @ x).unflatten(1, (2, HEADS))  # (n, 2, heads, 64)
+        return self.tell(torch.einsum("nqhd,hcd->nqhc", seen, self.value).flatten(2))  # (n, 2, 64)
 
 
 def regularity(pulse: Tensor) -> Tensor:
-    """Return how alike a signal is to itself some steps later, over its energy: (n, c, 250) to (n, c, 45).
+    """Return how alike a signal is to itself some steps later, over its energy: (n, 250, c) to (n, c, 45).
 
-    An irregular rhythm is like itself at no lag; a regular one at its interval.
+    An irregular rhythm is like itself at no lag; a regular one at its interval. The first 8 s are compared with what
+    is up to 2 s behind them; the products for all lags at once are one of spectra.
     """
-    x = pulse - pulse.mean(2, keepdim=True)  # (n, c, 250)
-    length = x.shape[2] - LAGS[1] + 1
-    later = x.unfold(2, LAGS[1], 1)  # (n, c, 201, 50)
-    found = torch.einsum("nct,nctl->ncl", x[:, :, :length], later)  # (n, c, 50)
+    x = (pulse - pulse.mean(1, keepdim=True)).transpose(1, 2)  # (n, c, 250)
+    length = x.shape[2]
+    early = torch.fft.rfft(x[:, :, : length - LAGS[1] + 1], n=length)  # (n, c, 126)
+    found = torch.fft.irfft(early.conj() * torch.fft.rfft(x), n=length)[:, :, : LAGS[1]]  # (n, c, 50)
     return found[:, :, LAGS[0] :] / (found[:, :, :1] + 1e-3)
 
 
@@ -202,30 +250,31 @@ class Net(nn.Module):
         self.lead_gain = nn.Embedding(LEADS, WIDTH)
         self.lead_shift = nn.Embedding(LEADS, WIDTH)
         self.level = nn.Linear(2, WIDTH)
-        self.graph = LeadAttention()
+        self.graph: nn.Module = LeadAttention()
         self.join = nn.Parameter(torch.randn(LEADS, WIDTH, WIDTH) * WIDTH**-0.5)
         self.joined = nn.LayerNorm(WIDTH)
         self.place = nn.Parameter(torch.randn(TOKENS, WIDTH) * 0.02)
-        self.time = TimeAttention()
-        self.ask = nn.Parameter(torch.randn(2, WIDTH) * 0.02)
-        self.person = nn.Linear(4, 2 * WIDTH)
-        self.cross = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+        self.time: nn.Module = TimeAttention()
+        self.questions = Questions()
+        self.shape = nn.Linear(LEADS * DESCRIBED, SHAPE)
+        self.trees = Forests(1 + len(CONDITIONS) + len(SUPERCLASSES))
         self.drop = nn.Dropout(DROP)
-        self.hidden = nn.Linear(4 * WIDTH + PULSES * (LAGS[1] - LAGS[0]), FEATURES)
+        self.hidden = nn.Linear(4 * WIDTH + PULSES * (LAGS[1] - LAGS[0]) + SHAPE, FEATURES)
         self.heads = nn.Linear(FEATURES, 1 + len(CONDITIONS) + len(SUPERCLASSES) + len(RHYTHMS))
         nn.init.ones_(self.lead_gain.weight)
         nn.init.zeros_(self.lead_shift.weight)
 
     def tokens(self, wave: Tensor, morlet: Tensor) -> Tokens:
-        """Run the stem over the chunks of leads, (n, l, 5, 585) and (n, l, 5, 8, 50)."""
-        return _of_leads(self.stem(wave.flatten(0, 2), morlet.flatten(0, 2)), wave.shape[:3])
+        """Run the stem over the chunks of leads, (n, l, 5, 585) and (n, l, 5, 8, 50), and find their beats."""
+        token, pulse = self.stem(wave.flatten(0, 2), morlet.flatten(0, 2))  # (n * l * 5, 5, 64), (n * l * 5, 50, 4)
+        return _of_leads(token, pulse, wave, spread(wave, morlet))
 
     def forward(self, leads: Leads) -> Answer:
         """Answer for a batch."""
         return self.answer(self.tokens(leads.wave, leads.morlet), leads)
 
-    def together(self, batches: Sequence[Leads]) -> list[Answer]:
-        """Answer for batches of different sets of leads, with one pass, and one statistic, of the stem for all.
+    def together(self, batches: Sequence[Leads]) -> list[Tokens]:
+        """Return the tokens of batches of different sets of leads, with one pass, and one statistic, of the stem.
 
         Chunks that are missing take no part in it.
         """
@@ -238,39 +287,61 @@ class Net(nn.Module):
             for found in self.stem(wave[kept], morlet[kept])
         )
         return [
-            self.answer(_of_leads(Tokens(t, p), each.wave.shape[:3]), each)
+            _of_leads(t, p, each.wave, spread(each.wave, each.morlet))
             for t, p, each in zip(token, pulse, batches, strict=True)
         ]
 
     def answer(self, x: Tokens, leads: Leads) -> Answer:
         """Answer from what the stem made of leads."""
         out = self.heads(self.drop(self.features(x, leads)))  # (n, 19)
+        if not self.training:
+            own = len(self.trees.base)
+            out = torch.cat([self.trees(out[:, :own], measured(x.beat, x.spread, leads)), out[:, own:]], 1)  # (n, 19)
         normal, condition, superclass, rhythm = out.split([1, len(CONDITIONS), len(SUPERCLASSES), len(RHYTHMS)], 1)
         return Answer(normal[:, 0], condition, superclass, rhythm)
 
     def features(self, tokens: Tokens, leads: Leads) -> Tensor:
         """Return what the heads answer from, (n, 128)."""
-        lead, there = leads.lead, leads.mask > 0.5  # (n, l), (n, l, 50)
+        lead, there = leads.lead, leads.mask > 0.5  # (n, l), (n, l, 25)
         known = leads.amplitude[:, None, None].expand_as(leads.level)  # (n, l, 5)
         level = self.level(torch.stack([leads.level * known, known], 3))  # (n, l, 5, 64)
-        x = tokens.token * self.lead_gain(lead)[:, :, None] + self.lead_shift(lead)[:, :, None]  # (n, l, 50, 64)
-        x = x + level.repeat_interleave(TOKENS // CHUNKS, 2)  # (n, l, 50, 64)
-        x = self.graph(x, lead, there) * there[..., None]  # (n, l, 50, 64)
-        x = torch.einsum("nltc,nlcd->ntd", x, self.join[lead])  # (n, 50, 64)
-        count = there.sum(1)[..., None]  # (n, 50, 1): leads of each token
-        x = self.joined(x * count.clamp_min(1).rsqrt()) + self.place  # (n, 50, 64)
-        gone = (count[..., 0] == 0) & (count.sum(1) > 0)  # (n, 50): none where nothing is there at all
-        x = self.time(x, gone[:, None, None] * -1e4)  # (n, 50, 64)
-        kept = ~gone[..., None]  # (n, 50, 1)
+        x = tokens.token * self.lead_gain(lead)[:, :, None] + self.lead_shift(lead)[:, :, None]  # (n, l, 25, 64)
+        x = x + level.repeat_interleave(TOKENS // CHUNKS, 2)  # (n, l, 25, 64)
+        x = self.graph(x, lead, there) * there[..., None]  # (n, l, 25, 64)
+        x = torch.einsum("nltc,nlcd->ntd", x, self.join[lead])  # (n, 25, 64)
+        count = there.sum(1)[..., None]  # (n, 25, 1): leads of each token
+        x = self.joined(x * count.clamp_min(1).rsqrt()) + self.place  # (n, 25, 64)
+        gone = (count[..., 0] == 0) & (count.sum(1) > 0)  # (n, 25): none where nothing is there at all
+        hidden = gone[:, None] * -1e4  # (n, 1, 25)
+        x = self.time(x, hidden[:, None])  # (n, 25, 64)
+        kept = ~gone[..., None]  # (n, 25, 1)
         mean = (x * kept).sum(1) / kept.sum(1)  # (n, 64)
         peak = x.masked_fill(~kept, -1e4).amax(1)  # (n, 64)
-        ask = self.ask + self.person(leads.person).unflatten(1, (2, WIDTH))  # (n, 2, 64)
-        found, _ = self.cross(ask, x, x, key_padding_mask=gone, need_weights=False)  # (n, 2, 64)
-        step = there.unflatten(2, (CHUNKS, -1)).repeat_interleave(TOKEN, 3)[:, :, :, None]  # (n, l, 5, 1, 50)
-        pulse = (tokens.pulse * step).sum(1) / step.sum(1).clamp_min(1)  # (n, 5, 4, 50)
-        alike = regularity(pulse.transpose(1, 2).flatten(2))  # (n, 4, 45)
-        pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1)], 1)  # (n, 436)
+        found = self.questions(x, leads.person, hidden)  # (n, 2, 64)
+        step = there.unflatten(2, (CHUNKS, -1)).repeat_interleave(TOKEN, 3)[..., None]  # (n, l, 5, 50, 1)
+        pulse = (tokens.pulse * step).sum(1) / step.sum(1).clamp_min(1)  # (n, 5, 50, 4)
+        alike = regularity(pulse.flatten(1, 2))  # (n, 4, 45)
+        shown = self.drop(measured(tokens.beat, tokens.spread, leads))  # (n, 767)
+        shape = functional.relu(self.shape(shown))  # (n, 128)
+        pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1), shape], 1)  # (n, 564)
         return functional.relu(self.hidden(self.drop(pooled)))  # (n, 128)
+
+
+def _of_leads(token: Tensor, pulse: Tensor, wave: Tensor, spread: Tensor) -> Tokens:
+    """Put what the stem made of chunks in a row in the order of windows, leads and chunks, beside their beats."""
+    shape = wave.shape[:3]
+    return Tokens(token.unflatten(0, shape).flatten(2, 3), pulse.unflatten(0, shape), beats(wave), spread)
+
+
+def measured(beat: Tensor, spread: Tensor, leads: Leads) -> Tensor:
+    """Return what is measured of each lead that the network knows, (n, 13 * 59), zero where missing.
+
+    `beat` and `spread` are those of `Tokens`.
+    """
+    there = (leads.mask > 0.5).unflatten(2, (CHUNKS, -1)).any(3)  # (n, l, 5)
+    each = described(beat, spread, leads.level, there, leads.amplitude)  # (n, l, 59)
+    out = each.new_zeros(len(each), LEADS, DESCRIBED)
+    return out.scatter_add(1, leads.lead[..., None].expand_as(each), each).flatten(1)
 
 
 def folded(net: Net) -> Net:

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from ecg.lead import STANDARD
 from model import dataset
-from model.baselines import BEAT, beat_features
+from model.measured import BEAT, DESCRIBED
+from model.train import described
 
 ALIKE = (0.95, 0.96, 0.97, 0.98, 0.99)
-RHYTHM_FEATURES = 4
 
 
 def likeness(records: dataset.Records) -> NDArray[np.float32]:
     """Return the cosine between the middle beats of records, (n, n)."""
-    described = beat_features(records, STANDARD)[:, :-RHYTHM_FEATURES]
-    beat = described.reshape(len(described), len(STANDARD), -1)[:, :, : len(BEAT)]
+    leads = described(records, STANDARD).reshape(len(records.name), -1, DESCRIBED)
+    beat = leads[:, : len(STANDARD), : len(BEAT)]
     beat = beat - beat.mean(axis=2, keepdims=True)
     beat /= np.maximum(np.linalg.norm(beat, axis=2, keepdims=True), np.float32(1e-6))
     flat = beat.reshape(len(beat), -1) / np.float32(np.sqrt(len(STANDARD)))

@@ -20,21 +20,21 @@ from torch.nn import functional
 from ecg.lead import STANDARD
 from ecg.window import CHUNKS
 from model.dataset import Records
-from model.net import YEARS, Answer, Leads, Net
+from model.measured import Forests, spread
+from model.net import YEARS, Answer, Leads, Net, beats, measured
 
-BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 24, 3e-3, 0.05
+BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 36, 3e-3, 0.05
 """Records, and windows of monitors beside them, of each step."""
 TUNING_EPOCHS, TUNING_RATE = 8, 3e-4
 """Where it goes on from weights that there are."""
 SEEN = 128
 """Windows that are answered together."""
 SUBSETS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (STANDARD,),
     (("II", "V1"), ("II", "V5"), ("I", "II", "III", "aVR", "aVL", "aVF", "V1")),
     (("II",), ("I",)),
 )
-"""Sets of leads that training draws from, by groups; `DRAWN` says how often it takes each group, and else any leads."""
-DRAWN = (0.5, 0.12, 0.18, 0.2)
+"""Sets of fewer leads that training draws, by groups; `DRAWN` says how often it takes each group, and else any."""
+DRAWN = (0.25, 0.4, 0.35)
 UNCHANGED, HIDE_LEVEL, HIDE_PERSON, HOLE = 0.4, 0.3, 0.3, 0.1
 """Chances that a record is taken as it is, that its amplitude or its person is hidden, that a chunk is missing."""
 WEIGHTS = {"normal": 0.5, "condition": 0.5, "superclass": 1.0, "rhythm": 1.0}
@@ -108,8 +108,11 @@ def fit(
             if sets.windows is not None:
                 chosen = sets.seen[rng.choice(len(sets.seen), WINDOW_BATCH, p=chance)]
                 batches.append(varied(sets.windows, chosen, rng))
-            said = net.together([leads for leads, _ in batches]) if isinstance(net, Net) else [net(batches[0][0])]
-            loss = torch.stack([masked_loss(a, truth) for a, (_, truth) in zip(said, batches, strict=True)]).sum()
+            loss = (
+                _loss(net, batches, _fewer(rng))
+                if isinstance(net, Net)
+                else masked_loss(net(batches[0][0]), batches[0][1])
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -117,7 +120,38 @@ def fit(
             schedule.step()
             total += float(loss.detach())
         show(f"epoch {epoch} of {epochs}, loss {total / per_epoch:.4f}")
-    return net.eval()
+    net.eval()
+    if isinstance(net, Net) and not net.trees.share:
+        grow(net.trees, sets.copies[0].take(sets.rows))
+    return net
+
+
+def described(records: Records, names: Sequence[str]) -> NDArray[np.float32]:
+    """Return what is measured of records in these leads, (n, 767), as `model.net.measured` gives it."""
+    out = []
+    with torch.inference_mode():
+        for first in range(0, len(records.name), SEEN):
+            leads = batch([records.take(np.arange(first, min(first + SEEN, len(records.name))))], names)
+            out.append(measured(beats(leads.wave), spread(leads.wave, leads.morlet), leads).numpy())
+    return np.concatenate(out)
+
+
+def grow(forests: Forests, records: Records) -> None:
+    """Grow trees on records, from each of `LEAD_SETS` and twelve leads twice."""
+    sets = [STANDARD, *LEAD_SETS.values()]
+    x = np.concatenate([described(records, names) for names in sets])
+    forests.grow(x, np.tile(truths(records), (len(sets), 1)))
+
+
+def _loss(net: Net, batches: Sequence[tuple[Leads, Truths]], fewer: Sequence[int]) -> Tensor:
+    """Return the loss over records from all their leads and from fewer, and over windows, with one pass of the stem."""
+    leads, truth = batches[0]
+    tokens = net.together([leads for leads, _ in batches])
+    some = leads.some(fewer)
+    loss = masked_loss(net.answer(tokens[0].some(fewer, some.wave), some), truth)
+    for seen, (asked, true) in zip(tokens, batches, strict=True):
+        loss = loss + masked_loss(net.answer(seen, asked), true)
+    return loss
 
 
 def started(weights: Path) -> Net:
@@ -159,13 +193,12 @@ def allowed_loss(logits: Tensor, allowed: Tensor) -> Tensor:
 
 
 def drawn(copies: Sequence[Records], rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Leads, Truths]:
-    """Return a batch of training: records changed or not, some of their leads, some of what is known hidden."""
-    names = _subset(rng)
+    """Return a batch of training: records changed or not, all their leads, some of what is known hidden."""
     plain = rng.random(len(rows)) < UNCHANGED
     which = np.where(plain, 0, rng.integers(min(1, len(copies) - 1), len(copies), len(rows)))
     parts = [copies[w].take(np.array([row])) for w, row in zip(which, rows, strict=True)]
     amplitude = np.concatenate([part.amplitude for part in parts]) & (rng.random(len(rows)) >= HIDE_LEVEL)
-    leads = batch(parts, names, amplitude)
+    leads = batch(parts, STANDARD, amplitude)
     leads.person[torch.from_numpy(rng.random(len(rows)) < HIDE_PERSON)] = 0
     _holes(leads, rng)
     return leads, _truths(copies[0], rows)
@@ -199,11 +232,12 @@ def _truths(records: Records, rows: NDArray[np.int64]) -> Truths:
     return Truths(normal, condition, superclass, torch.from_numpy(records.rhythm[rows]))
 
 
-def _subset(rng: np.random.Generator) -> tuple[str, ...]:
+def _fewer(rng: np.random.Generator) -> list[int]:
+    """Draw some of the twelve leads."""
     group = int(rng.choice(len(DRAWN), p=DRAWN))
-    if group < len(SUBSETS):
-        return SUBSETS[group][rng.integers(len(SUBSETS[group]))]
-    return tuple(rng.permutation(STANDARD)[: rng.integers(1, 7)])
+    if group == len(SUBSETS):
+        return rng.permutation(len(STANDARD))[: rng.integers(1, 7)].tolist()
+    return [STANDARD.index(name) for name in SUBSETS[group][rng.integers(len(SUBSETS[group]))]]
 
 
 def batch(

@@ -2,12 +2,13 @@
 
 Safetensors whose metadata says how they were made (`ecg.weights_file`), with the calibration of each set of leads. Its
 name in the log is the sha256 of its bytes. A window is answered in two steps, so that overlapping windows share the
-first: `encode` runs the stem over chunks of two seconds of each lead alone, `answer` lets the five chunks of a window
-and its leads meet. Each runs in batches of one fixed shape, padded with empty ones, on one thread.
+first: `encode` runs the stem over chunks of two seconds of each lead alone and cuts their beats, `answer` lets the five
+chunks of a window and its leads meet. Each runs in batches of one fixed shape, padded with empty ones, on one thread.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,20 +29,21 @@ from ecg.lead import STANDARD
 from ecg.window import CHUNKS
 from model.commit import commit
 from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
-from model.frontend import CHUNK_TOKENS, REACH, STEPS, Chunks, chunks, clean, cut, last_span
+from model.frontend import CHUNK_TOKENS, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
+from model.measured import BEAT, SPREAD, spread, steepest
 from model.monitors import counted
 from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Leads, Net, Tokens, folded, place
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show, person, truths
 
-FORMAT = "vigil-net-1"
+FORMAT = "vigil-net-2"
 DECIMALS = 4
 """Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
 CHUNK_BATCH = 64
 """Chunks that the stem takes together."""
-SLOTS: dict[int, int] = {1: 32, 2: 32, 4: 16, 8: 8, 12: 8}
-"""Windows that are answered together, by leads; a bed's are answered among those of as many, or the next number."""
+SLOTS: dict[int, int] = {leads: 32 if leads <= 2 else 16 if leads <= 4 else 8 for leads in range(1, len(STANDARD) + 1)}
+"""Windows that are answered together, by number of leads."""
 FEW = 6
 """With this many leads and more an answer is calibrated as one of twelve leads is; with fewer as one of two, or one."""
 ANSWERS: tuple[str, ...] = ("normal", *CONDITIONS, *RHYTHMS)
@@ -50,10 +52,12 @@ _TOLD = [(*OUTPUTS, *RHYTHMS).index(f"condition_{name}" if name in CONDITIONS el
 
 
 class Encoded(NamedTuple):
-    """A chunk of some leads behind the stem, float32: (l, 10, 64), (l, 4, 50), (l,) and (l, 10)."""
+    """A chunk of some leads behind the stem, float32: (l, 5, 64), (l, 50, 4), (l, 37), (l, 20), (l,) and (l, 5)."""
 
     tokens: NDArray[np.float32]
     pulse: NDArray[np.float32]
+    beat: NDArray[np.float32]
+    spread: NDArray[np.float32]
     level: NDArray[np.float32]
     mask: NDArray[np.float32]
 
@@ -81,27 +85,41 @@ class Network:
         self.parameters = sum(p.numel() for p in net.parameters())
         self.net = folded(net.eval())
 
-    def encode(self, cut_mv: NDArray[np.float32]) -> Encoded:
-        """Run the stem over chunks of leads, each alone.
+    def encode(self, cut_mv: Sequence[NDArray[np.float32]], leads: Sequence[Sequence[str]]) -> list[Encoded]:
+        """Run the stem over chunks of beds, each lead alone, and cut out their beats.
 
         Parameters
         ----------
-        cut_mv : ndarray of float32, shape (n, 700)
-            As `frontend.chunks` takes them.
+        cut_mv : sequence of ndarrays of float32, shape (leads, 700)
+            As `frontend.chunks` takes them; each of the leads of one bed, or of one window.
+        leads : sequence of sequences of str
+            As of `answer`, of each.
         """
-        return self.encoded(chunks(cut_mv))
+        return self.encoded(chunks(np.concatenate(cut_mv)), leads) if len(cut_mv) else []
 
-    def encoded(self, parts: Chunks) -> Encoded:
-        """Run the stem over chunks that `frontend.chunks` gave, n of them."""
-        n = len(parts.wave)
-        tokens, pulse = np.empty((n, CHUNK_TOKENS, WIDTH), np.float32), np.empty((n, PULSES, STEPS), np.float32)
+    def encoded(self, parts: Chunks, leads: Sequence[Sequence[str]]) -> list[Encoded]:
+        """Run the stem over chunks that `frontend.chunks` gave of such leads, all in a row."""
+        first = np.cumsum([0, *map(len, leads)])
+        rows = [at + _order(tuple(names))[0] for at, names in zip(first.tolist(), leads, strict=False)]
+        sizes = np.array([len(each) for each in rows], np.int64)
+        taken, last = np.concatenate(rows), np.cumsum(sizes)
+        wave, morlet, level, mask = (part[taken].astype(np.float32) for part in parts)
+        n = len(wave)
+        tokens, pulse = np.empty((n, CHUNK_TOKENS, WIDTH), np.float32), np.empty((n, STEPS, PULSES), np.float32)
+        beat, wide = np.empty((n, len(BEAT)), np.float32), np.empty((n, SPREAD), np.float32)
         with _one_thread():
-            for first in range(0, n, CHUNK_BATCH):
-                some = slice(first, first + CHUNK_BATCH)
-                wave, morlet = (torch.from_numpy(_padded(part[some], CHUNK_BATCH)) for part in parts[:2])
-                for into, found in zip((tokens, pulse), self.net.stem(wave, morlet), strict=True):
-                    into[some] = found.numpy()[: n - first]
-        return Encoded(tokens, pulse, parts.level.astype(np.float32), parts.mask.astype(np.float32))
+            for at in range(0, n, CHUNK_BATCH):
+                some = slice(at, at + CHUNK_BATCH)
+                batch = _padded(wave[some], CHUNK_BATCH), _padded(morlet[some], CHUNK_BATCH)
+                for into, found in zip((tokens, pulse, wide), (*self.net.stem(*batch), spread(*batch)), strict=True):
+                    into[some] = found.numpy()[: n - at]
+            for many in np.unique(sizes):
+                mine = (last[sizes == many] - many)[:, None] + np.arange(many)
+                beat[mine] = steepest(torch.from_numpy(wave[mine])).numpy()
+        whole = tokens, pulse, beat, wide, level, mask
+        return [
+            Encoded(*(x[at - size : at] for x in whole)) for at, size in zip(last.tolist(), sizes.tolist(), strict=True)
+        ]
 
     def answer(self, windows: Sequence[Sequence[Encoded]], leads: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         """Answer for windows of five encoded chunks.
@@ -135,15 +153,15 @@ class Network:
         windows: Sequence[Sequence[Encoded]],
         leads: Sequence[Sequence[str]],
     ) -> NDArray[np.float32]:
-        chosen = [_order(names) for names in leads]
-        slots = np.array([next(n for n in SLOTS if n >= len(rows)) for rows, _ in chosen], np.int64)
+        places = [_order(tuple(names))[1] for names in leads]
+        many = np.array([len(each) for each in places], np.int64)
         out = np.empty((len(windows), width), np.float32)
         with _one_thread():
-            for n in np.unique(slots):
-                mine = np.flatnonzero(slots == n)
-                for first in range(0, len(mine), SLOTS[int(n)]):
-                    some = mine[first : first + SLOTS[int(n)]]
-                    batch = _batch([windows[k] for k in some], [chosen[k] for k in some], int(n))
+            for n in np.unique(many):
+                mine, slots = np.flatnonzero(many == n), SLOTS[int(n)]
+                for first in range(0, len(mine), slots):
+                    some = mine[first : first + slots]
+                    batch = _batch([windows[k] for k in some], [places[k] for k in some], slots)
                     out[some] = run(*batch).numpy()[: len(some)]
         return out
 
@@ -170,7 +188,7 @@ class Network:
 
     def logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Answer from scratch for windows of clean signal, (n, leads, 2700) at 250 Hz, NaN where missing: (n, 19)."""
-        return self.answer(windows_of(self.encode(_cuts(span_mv)), span_mv.shape[1]), [leads] * len(span_mv))
+        return self.answer(self._windows(span_mv, leads), [leads] * len(span_mv))
 
     def rhythm_logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of the rhythms alone, (n, 8); parameters as of `logits`."""
@@ -178,7 +196,11 @@ class Network:
 
     def features_of(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Return what the heads answer from, (n, 128); parameters as of `logits`."""
-        return self.features(windows_of(self.encode(_cuts(span_mv)), span_mv.shape[1]), [leads] * len(span_mv))
+        return self.features(self._windows(span_mv, leads), [leads] * len(span_mv))
+
+    def _windows(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> list[list[Encoded]]:
+        cuts = cut(span_mv).swapaxes(1, 2)  # (window, chunk, lead, 700)
+        return windows_of(self.encode(list(cuts.reshape(-1, *cuts.shape[2:])), [leads] * (CHUNKS * len(cuts))))
 
     def predict(self, signal_mv: NDArray[np.floating], rate_hz: float, leads: Sequence[str]) -> dict[str, float]:
         """Answer for the last 10.8 s of a recording, by name of the output.
@@ -203,14 +225,9 @@ class Network:
         return {name: round(float(p), DECIMALS) for name, p in zip((*OUTPUTS, *RHYTHMS), said, strict=True)}
 
 
-def windows_of(found: Encoded, leads: int) -> list[list[Encoded]]:
-    """Cut what was encoded in the order (window, chunk, lead) into windows of five chunks."""
-    shaped = Encoded(*(x.reshape(-1, CHUNKS, leads, *x.shape[1:]) for x in found))
-    return [[Encoded(*(x[row, k] for x in shaped)) for k in range(CHUNKS)] for row in range(len(shaped.tokens))]
-
-
-def _cuts(span_mv: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cut(span_mv).swapaxes(1, 2).reshape(-1, REACH)  # (window, chunk, lead) in a row
+def windows_of(found: Sequence[Encoded]) -> list[list[Encoded]]:
+    """Cut chunks in a row into windows of five."""
+    return [list(found[first : first + CHUNKS]) for first in range(0, len(found), CHUNKS)]
 
 
 @contextmanager
@@ -225,41 +242,39 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _padded(part: NDArray[np.floating], n: int) -> NDArray[np.float32]:
+def _padded(part: NDArray[np.float32], n: int) -> torch.Tensor:
+    """Return rows with as many of zeros behind them as make n."""
+    if len(part) == n:
+        return torch.from_numpy(part)
     out = np.zeros((n, *part.shape[1:]), np.float32)
     out[: len(part)] = part
-    return out
+    return torch.from_numpy(out)
 
 
-def _order(leads: Sequence[str]) -> tuple[list[int], list[int]]:
+@functools.lru_cache(maxsize=4096)
+def _order(leads: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the leads that are taken, known ones first and in the usual order, and their places."""
-    places = [place(name) for name in leads]
-    rows = sorted(range(len(leads)), key=lambda row: places[row])[: len(STANDARD)]
-    return rows, [places[row] for row in rows]
+    places = np.array([place(name) for name in leads], np.int64)
+    rows = np.argsort(places, kind="stable")[: len(STANDARD)]
+    return rows, places[rows]
 
 
 def _batch(
-    windows: Sequence[Sequence[Encoded]], chosen: Sequence[tuple[list[int], list[int]]], slots: int
+    windows: Sequence[Sequence[Encoded]], places: Sequence[NDArray[np.int64]], slots: int
 ) -> tuple[Tokens, Leads]:
-    """Return windows as the network takes them behind its stem, padded to the one shape of so many leads."""
-    n, per = SLOTS[slots], CHUNK_TOKENS
-    x = np.zeros((n, slots, CHUNKS * per, WIDTH), np.float32)
-    pulse = np.zeros((n, slots, CHUNKS, PULSES, STEPS), np.float32)
-    level, mask = np.zeros((n, slots, CHUNKS), np.float32), np.zeros((n, slots, CHUNKS * per), np.float32)
-    lead = np.full((n, slots), ANY_LEAD, np.int64)
-    for into, (window, (rows, places)) in enumerate(zip(windows, chosen, strict=True)):
-        lead[into, : len(rows)] = places
-        for k, chunk in enumerate(window):
-            mine = slice(k * per, (k + 1) * per)
-            x[into, : len(rows), mine] = chunk.tokens[rows]
-            pulse[into, : len(rows), k] = chunk.pulse[rows]
-            level[into, : len(rows), k] = chunk.level[rows]
-            mask[into, : len(rows), mine] = chunk.mask[rows]
-    none = torch.empty(0)
-    told = person(np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32))
-    level, mask, lead = torch.from_numpy(level), torch.from_numpy(mask), torch.from_numpy(lead)
-    tokens = Tokens(torch.from_numpy(x), torch.from_numpy(pulse))
-    return tokens, Leads(none, none, level, mask, lead, torch.ones(n), told)
+    """Return windows of as many leads as the network takes them behind its stem, with empty ones up to `slots`."""
+
+    def stacked(field: int) -> NDArray[np.float32]:
+        found = np.stack([chunk[field] for window in windows for chunk in window])  # (n * 5, l, ...)
+        parts = found.reshape(len(windows), CHUNKS, *found.shape[1:]).swapaxes(1, 2)
+        return np.ascontiguousarray(parts)  # (n, l, 5, ...)
+
+    tokens, pulse, beat, wide, level, mask = (_padded(stacked(field), slots) for field in range(len(Encoded._fields)))
+    lead = np.full((slots, len(places[0])), ANY_LEAD, np.int64)
+    lead[: len(places)] = places
+    none, nobody = torch.empty(0), np.full(slots, np.nan, np.float32)
+    leads = Leads(none, none, level, mask.flatten(2), torch.from_numpy(lead), torch.ones(slots), person(nobody, nobody))
+    return Tokens(tokens.flatten(2, 3), pulse, beat, wide), leads
 
 
 def _nearest(leads: Sequence[str]) -> str:
@@ -280,7 +295,7 @@ def make(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     sets = Sets(held.copies, every, held.windows, seen)
-    net = asked.fit(sets, asked.seed, lambda line: show(f"all: {line}"))
+    net = asked.fit(sets, asked.seed, show=lambda line: show(f"all: {line}"))
     base = None if asked.start is None else load(asked.start)
     before = {} if base is None else base.made
     rhythm = before.get("rhythm_calibration", (1.0, (0.0,) * len(RHYTHMS)))

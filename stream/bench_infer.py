@@ -47,16 +47,17 @@ def infer(*, json: bool, turns: int = TURNS) -> int:
 
 def _measured(network: Network, leads: tuple[str, ...], turns: int, peak: float) -> dict[str, float]:
     span_mv = _windows(leads)
-    last = np.ascontiguousarray(cut(span_mv)[:, :, -1]).reshape(-1, REACH)
-    windows = windows_of(network.encode(cut(span_mv).swapaxes(1, 2).reshape(-1, REACH)), len(leads))
+    cuts = cut(span_mv).swapaxes(1, 2)  # (window, chunk, lead, 700)
+    last = list(cuts[:, -1])
+    windows = windows_of(network.encode(list(cuts.reshape(-1, len(leads), REACH)), [leads] * CHUNKS * len(cuts)))
 
     def again() -> None:
         """Answer for windows of which four chunks are encoded already."""
-        network.encode(last)
+        network.encode(last, [leads] * len(last))
         network.probabilities(network.answer(windows, [leads] * len(windows)), leads)
 
     scratch = _best(lambda: network.probabilities(network.logits(span_mv, leads), leads), turns) / WINDOWS
-    reused, front = _best(again, turns) / WINDOWS, _best(lambda: chunks(last), turns) / WINDOWS
+    reused, front = _best(again, turns) / WINDOWS, _best(lambda: chunks(np.concatenate(last)), turns) / WINDOWS
     mflop = _flop(network.net, len(leads)) / 1e6
     return {
         "us_a_window": round(1e6 * scratch, 1),

@@ -20,8 +20,8 @@ Bed = TypeVar("Bed", bound=Hashable)
 class Net(Protocol):
     """A network in two steps, each the same to the bit whatever the batch."""
 
-    def encode(self, cut_mv: NDArray[np.float32]) -> Any:
-        """Encode chunks of leads with their halo, (n, 700): a tuple of arrays whose first axis is n."""
+    def encode(self, cut_mv: Sequence[NDArray[np.float32]], leads: Sequence[Sequence[str]]) -> list[Any]:
+        """Encode chunks of beds with their halo, each (leads, 700), with the names of their leads."""
         ...
 
     def classify(self, windows: Sequence[Sequence[Any]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
@@ -81,11 +81,9 @@ class Looks:
                         back = window.end - at
                         lacking[bed, at] = window.mv[:, SPAN - back - HOP - HALO : SPAN - back]
         if lacking:
-            found = self._nets[net].encode(np.concatenate(list(lacking.values())))
-            first = 0
-            for (bed, at), cut_mv in lacking.items():
-                rows = slice(first, first := first + len(cut_mv))
-                self._kept[bed][net, at] = type(found)(*(part[rows] for part in found))
+            found = self._nets[net].encode(list(lacking.values()), [asked[bed].leads for bed, _ in lacking])
+            for (bed, at), chunk in zip(lacking, found, strict=True):
+                self._kept[bed][net, at] = chunk
 
 
 def _ends(end: int) -> list[int]:

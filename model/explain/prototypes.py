@@ -15,6 +15,7 @@ from scipy.cluster.vq import kmeans2
 
 from ecg import weights_file
 from ecg.lead import STANDARD
+from ecg.window import CHUNKS
 from model import monitors, weights
 from model.commit import commit
 from model.dataset import Records
@@ -141,4 +142,4 @@ def _features(network: weights.Network, windows: Records, row: np.intp) -> NDArr
     held = windows.leads.mask[row].any(axis=(1, 2))
     parts = Chunks(*(part[row][held].swapaxes(0, 1).reshape(-1, *part.shape[3:]) for part in windows.leads))
     names = [STANDARD[place] if place < ANY_LEAD else "ECG" for place in windows.lead[row][held]]
-    return network.features(weights.windows_of(network.encoded(parts), len(names)), [names])
+    return network.features(weights.windows_of(network.encoded(parts, [names] * CHUNKS)), [names])

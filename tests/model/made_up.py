@@ -13,6 +13,7 @@ from ecg import record, weights_file
 from ecg.window import SPAN
 from model import weights
 from model.labels import RHYTHMS, SUPERCLASSES
+from model.measured import SHARE
 from model.net import Net
 from model.score import OUTPUTS
 from model.train import LEAD_SETS
@@ -28,7 +29,7 @@ def random_weights(seed: int = 0) -> bytes:
     torch.manual_seed(seed)
     net = Net()
     for part in net.modules():
-        if isinstance(part, nn.BatchNorm1d):
+        if isinstance(part, nn.BatchNorm2d):
             assert part.running_mean is not None
             assert part.running_var is not None
             for held in (part.running_mean, part.bias):
@@ -36,8 +37,14 @@ def random_weights(seed: int = 0) -> bytes:
             for held in (part.running_var, part.weight):
                 nn.init.uniform_(held, 0.5, 1.5)
     with torch.no_grad():
-        for held in (net.lead_gain.weight, net.lead_shift.weight, net.graph.edge, net.heads.weight):
+        for name in ("lead_gain.weight", "lead_shift.weight", "graph.edge", "heads.weight"):
+            held = net.get_parameter(name)
             held += 0.4 * torch.randn_like(held)
+        trees = net.trees
+        trees.feature.copy_(torch.randint(net.shape.in_features, trees.feature.shape))
+        trees.cut.normal_(std=0.3)
+        trees.leaf.normal_(std=0.1)
+        trees.share.fill_(SHARE)
     made = {
         "format": weights.FORMAT,
         "calibration": {of: [[1.0, 0.0]] * len(OUTPUTS) for of in LEAD_SETS},

@@ -17,8 +17,9 @@ class Heard(NamedTuple):
 class Loud:
     """A network in the two steps of `stream.look.Net`."""
 
-    def encode(self, cut_mv: np.ndarray) -> Heard:
-        return Heard(np.array([np.nan_to_num(lead).std() for lead in cut_mv]))
+    def encode(self, cut_mv: Sequence[np.ndarray], leads: Sequence[Sequence[str]]) -> list[Heard]:
+        assert [len(chunk) for chunk in cut_mv] == [len(names) for names in leads]
+        return [Heard(np.array([np.nan_to_num(lead).std() for lead in chunk])) for chunk in cut_mv]
 
     def classify(self, windows: Sequence[Sequence[Heard]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         return [

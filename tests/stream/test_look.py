@@ -25,10 +25,10 @@ class Counted:
     def __init__(self, network: Network) -> None:
         self.network, self.encoded, self.calls = network, 0, 0
 
-    def encode(self, cut_mv: np.ndarray) -> Any:
-        self.encoded += len(cut_mv)
+    def encode(self, cut_mv: Sequence[np.ndarray], leads: Sequence[Sequence[str]]) -> list[Any]:
+        self.encoded += sum(map(len, cut_mv))
         self.calls += 1
-        return self.network.encode(cut_mv)
+        return self.network.encode(cut_mv, leads)
 
     def classify(self, windows: Sequence[Sequence[Any]], leads: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         return self.network.classify(windows, leads)
@@ -63,7 +63,10 @@ def alone(networks: dict[str, Network], beds: dict[str, list[Window]]) -> dict[t
     found = {}
     for name, network in networks.items():
         for bed, windows in beds.items():
-            encoded = [[network.encode(part) for part in cut(window.mv).swapaxes(0, 1)] for window in windows]
+            encoded = [
+                [network.encode([part], [LEADS[bed]])[0] for part in cut(window.mv).swapaxes(0, 1)]
+                for window in windows
+            ]
             found[name, bed] = [
                 (window.end, *network.classify([chunks], [LEADS[bed]]))
                 for window, chunks in zip(windows, encoded, strict=True)
