@@ -9,7 +9,8 @@
   scoring were in neither.
 * `ludb`: twelve leads of ten seconds, one average of a record (`ecg.average_record`). Experts marked each lead: theirs
   is the median over leads and beats, of the QRS's onset the earliest tenth. None chose anything.
-* `mitdb`, `cinc2015`: alarms of ST and QTc a bed a day from the whole pipeline with its default settings.
+* `mitdb`, `cinc2015`: alarms of ST and QTc a bed a day from the whole pipeline with its default settings, with
+  intervals by bootstrap over patients.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ecg.resample import ANALYSIS_HZ, Resampler
 from ecg.st_path import StPath
 from stream.analyze import analyze
 from stream.evaluate import run
-from stream.evaluate.figures import rounded
+from stream.evaluate.figures import Figures, rounded
 
 CONDITIONS = ("st_high", "st_low", "qtc_high", "qtc_delta")
 KEPT_BACK = ("sel213", "sel821", "sel853")
@@ -52,6 +53,7 @@ class Errors(NamedTuple):
 def evaluate(data: Path, *, json: bool, decisions: Path | None) -> int:
     """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored."""
     figures: dict[str, float | None] = {}
+    alarmed = Figures()
     failed: dict[str, str] = {}
     lines: list[dict[str, Any]] = []
     for name, score, folder in (("qtdb", causal, data / "qtdb"), ("ludb", whole, data / "ludb" / "data")):
@@ -66,15 +68,15 @@ def evaluate(data: Path, *, json: bool, decisions: Path | None) -> int:
     for name in ("mitdb", "cinc2015"):
         outcome = run.over(paths, alarms) if (paths := run.records(data / name)) else run.Outcome({}, {})
         failed |= {f"{name}/{record}": reason for record, reason in outcome.failed.items()}
-        if days := sum(counts["seconds"] for counts in outcome.results.values()) / 86400:
-            for each in CONDITIONS:
-                total = sum(counts[each] for counts in outcome.results.values())
-                figures[f"{name}_alarms_per_bed_day_{each}"] = rounded(total / days)
+        for each in CONDITIONS if outcome.results else ():
+            rows = {record: (counts[each], counts["seconds"] / 86400) for record, counts in outcome.results.items()}
+            alarmed.add(f"{name}_alarms_per_bed_day_{each}", rows, lambda sums: sums[:, 0] / sums[:, 1])
         lines += [{"set": name, "record": record, **counts} for record, counts in outcome.results.items()]
+    figures |= alarmed.values
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     if json:
-        print(msgspec.json.encode({"figures": figures, "failed": failed}).decode())
+        print(msgspec.json.encode({"figures": figures, "intervals": alarmed.intervals, "failed": failed}).decode())
     else:
         print("\n".join(f"{name:44} {value}" for name, value in figures.items()))
     return 0 if figures else 2
