@@ -19,6 +19,7 @@ from ecg.window import SPAN
 from model.explain.prototypes import Near, Prototypes
 from model.explain.saliency import CELL, choose_leads, occluded, saliency
 from model.explain.sentence import SECONDS, Measured, Words, diagnoses, sentence
+from model.explain.shared import encoded
 from model.frontend import last_span
 from model.labels import RHYTHMS
 from model.score import OUTPUTS
@@ -153,7 +154,8 @@ def _explained(
     chosen = choose_leads(leads)
     window, names = last_span(clean[list(chosen), :end]), [leads[row] for row in chosen]
     own = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else None
-    logits = network.logits(occluded(window), names)
+    windows = encoded(network, occluded(window), names)
+    logits = network.answer(windows, [names] * len(windows))
     why = saliency(logits[:, len(OUTPUTS) :], window, own)
     said = network.probabilities(logits[:1], names)
     return Explained(
@@ -165,7 +167,7 @@ def _explained(
         probability=float(said[0, len(OUTPUTS) + why.of]),
         places=_places(why.weight, names, (end - SPAN) / ANALYSIS_HZ),
         saliency={name: [round(float(w), 3) for w in row] for name, row in zip(names, why.weight, strict=True)},
-        like=tuple(prototypes.nearest(network.features_of(window[None], names)[0], SHOWN)) if prototypes else (),
+        like=tuple(prototypes.nearest(network.features(windows[:1], [names])[0], SHOWN)) if prototypes else (),
         sets=_sets(network.sets(said[:, : len(OUTPUTS)], names)[0]),
     )
 

@@ -20,8 +20,10 @@ from ecg.window import SPAN
 from model.explain import prototypes as near
 from model.explain.prototypes import Prototypes
 from model.explain.saliency import LOOKED_AT, choose_leads, deletion, occluded, saliency
+from model.explain.shared import encoded
 from model.frontend import clean, last_span
 from model.labels import RHYTHMS
+from model.score import OUTPUTS
 from model.weights import Network, load, shipped
 from stream.evaluate import run
 
@@ -85,8 +87,10 @@ def judge(seen: Seen, network: Network, like: Prototypes) -> Judged:
         return network.rhythm_logits(x_mv, seen.leads)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    why = saliency(answer(occluded(seen.x_mv)), seen.x_mv)
-    label = like.nearest(network.features_of(seen.x_mv[None], seen.leads)[0], 1)[0].label
+    windows = encoded(network, occluded(seen.x_mv), seen.leads)
+    logits = network.answer(windows, [seen.leads] * len(windows))
+    why = saliency(logits[:, len(OUTPUTS) :], seen.x_mv)
+    label = like.nearest(network.features(windows[:1], [seen.leads])[0], 1)[0].label
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     fall = deletion(answer, seen.x_mv, why, DRAWS)
     return Judged(RHYTHMS[why.of], fall.marked, fall.at_random, label, 1e3 * wall, 1e3 * cpu)

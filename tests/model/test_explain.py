@@ -15,6 +15,7 @@ from model import dataset, monitors, rhythms, weights
 from model.explain import prototypes
 from model.explain.saliency import CELL, Saliency, choose_leads, deletion, log_odds, occluded, saliency
 from model.explain.sentence import Measured, sentence
+from model.explain.shared import encoded
 from model.labels import RHYTHMS
 from model.weights import load, shipped
 
@@ -89,6 +90,23 @@ def test_marks_on_the_network_count_more_than_chance() -> None:
     assert not why.weight[1].any()
     fall = deletion(answer, x, why, 10)
     assert fall.marked > 2 * fall.at_random
+
+
+def test_chunks_that_windows_share_are_encoded_once_to_the_same_bits(
+    network: weights.Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(3).normal(size=(2, SPAN)).astype(np.float32)
+    x[1, -400:] = np.nan
+    windows, leads, encode, counts = occluded(x)[::9], ["II", "V1"], network.encode, list[int]()
+
+    def counted(cut_mv: list[np.ndarray], names: list[list[str]]) -> list[weights.Encoded]:
+        counts.append(len(cut_mv))
+        return encode(cut_mv, names)
+
+    monkeypatch.setattr(network, "encode", counted)
+    found = encoded(network, windows, leads)
+    assert len({id(chunk) for window in found for chunk in window}) == sum(counts) < 3 * len(windows)
+    assert np.array_equal(network.answer(found, [leads] * len(found)), network.logits(windows, leads))
 
 
 @pytest.mark.parametrize(
