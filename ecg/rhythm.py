@@ -227,5 +227,6 @@ def _marks(state: State, settings: Settings) -> list[Mark]:
     """Return what the rules on beats make of the last ones; those of ectopy beside a normal beat that is known."""
     beats, ventricular = state.beats, state.ventricular
     ectopy = beats and ventricular and ventricular[-1] >= beats[0].sample and state.normal_mv
-    rules = (*rhythm_ectopy.BEAT_RULES, *rhythm_intervals.BEAT_RULES) if ectopy else rhythm_intervals.BEAT_RULES
+    asked = ectopy and rhythm_ectopy.may_speak(beats, settings)
+    rules = (*rhythm_ectopy.BEAT_RULES, *rhythm_intervals.BEAT_RULES) if asked else rhythm_intervals.BEAT_RULES
     return [mark for rule in rules if (mark := rule(beats, settings)) is not None]

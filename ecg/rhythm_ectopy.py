@@ -145,6 +145,14 @@ def many_pvcs(state: State, end: int, settings: Settings) -> Mark | None:
     return Mark("pvcs_per_minute", last[0], float(len(last)), limit, "1/min", trace)
 
 
+def may_speak(beats: Sequence[Beat], settings: Settings) -> bool:
+    """Say whether any of `BEAT_RULES` may: after a ventricular beat, or where there were two as far as they look."""
+    if any(beat.ventricular for beat in beats[-2:]):
+        return True
+    within = max(3 * int(settings.bigeminy_cycles), int(settings.multiform_beats))
+    return [beat.ventricular for beat in beats[-within:]].count(True) > 1
+
+
 BEAT_RULES = (
     nonsustained_vt,
     ventricular_rhythm,

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from ecg import rhythm_ectopy
 from ecg.clinical import Settings
-from ecg.rhythm_ectopy import BEAT_RULES, couplet, multiform_pvcs, nonsustained_vt, pvc_run, r_on_t, ventricular_rhythm
+from ecg.rhythm_ectopy import (
+    BEAT_RULES,
+    couplet,
+    may_speak,
+    multiform_pvcs,
+    nonsustained_vt,
+    pvc_run,
+    r_on_t,
+    ventricular_rhythm,
+)
 from ecg.rhythm_state import Beat
 
 HZ = 250
@@ -123,6 +132,17 @@ def test_any_beats_have_at_most_one_run_and_one_of_the_patterns(labels: str, rr_
     assert len(names & {"bigeminy", "trigeminy"}) <= 1
     assert len(names & {"couplet", "pvc_run", "ventricular_rhythm"}) <= 1
     assert "V" in labels or not names
+
+
+@given(st.text("NNV", max_size=24), st.integers(2, 8), st.integers(5, 20))
+def test_where_the_rules_speak_they_may(labels: str, cycles: int, multiform: int) -> None:
+    settings = Settings(bigeminy_cycles=cycles, multiform_beats=multiform)
+    given_beats = beats(labels, 0.6, [k % 2 for k in range(len(labels))])
+    assert may_speak(given_beats, settings) or not found(given_beats, settings)
+
+
+def test_lone_ventricular_beats_far_apart_are_not_asked_about() -> None:
+    assert not may_speak(beats("V" + 20 * "N" + "VNN"), Settings())
 
 
 def test_the_example_runs() -> None:
