@@ -292,7 +292,7 @@ def test_early_wide_beats_are_ventricular_and_early_normal_ones_supraventricular
     wide, narrow = at[10::12], at[16::12]
     for early in (*wide, *narrow):
         at.remove(early)
-    wide, narrow = [t - 0.25 for t in wide], [t - 0.25 for t in narrow]
+    wide, narrow = [t - 0.25 for t in wide], [t - 0.3 for t in narrow]
     x = complexes(at + narrow, 120) + complexes(wide, 120, qrs_mv=-1.4, width_s=0.16) + noise(120, 0.02)
     found = feed(x)
     times = found["sample"] / RATE
