@@ -82,7 +82,11 @@ def material(asked: Asked, report: Report = lambda name, done, of: None) -> Mate
 
 
 def out_of_fold(
-    asked: Asked, held: Material, models: Sequence[str], show: Show = lambda line: None
+    asked: Asked,
+    held: Material,
+    models: Sequence[str],
+    show: Show = lambda line: None,
+    first: int | None = None,
 ) -> dict[str, Answers]:
     """Return each model's logits of each record by what never saw its patient; two folds are at work at a time.
 
@@ -92,6 +96,8 @@ def out_of_fold(
         As of `material`; what a fold answered is read from the folder of work where it is there already.
     models : sequence of str
         Of `net`, `resnet`, `random_encoder`, `boosting`, and the names of `ABLATIONS`.
+    first : int, optional
+        Only so many folds, from the first on; the answers to the records of the others are zero.
     """
     width = len(OUTPUTS) + len(RHYTHMS)
     sizes = dict.fromkeys(LEAD_SETS, len(held.record_fold))
@@ -99,7 +105,7 @@ def out_of_fold(
     if held.windows is not None:
         for name in {NET, *ABLATIONS} & set(models):
             found[name][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
-    jobs = [(name, k) for name in models for k in range(asked.folds)]
+    jobs = [(name, k) for name in models for k in range(first or asked.folds)]
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         for (name, k), said in zip(jobs, pool.map(partial(_kept, asked), jobs), strict=True):
             show(f"{name}: fold {k + 1} of {asked.folds} done")

@@ -115,6 +115,14 @@ def diagnosis(
     )
 
 
+@app.command("ablations")
+def ablations(data: Sets, json: Json = False, work: Work = None) -> None:
+    """Train the network without each of its parts, on two folds, and say what each part is worth."""
+    from stream.evaluate.ablations import evaluate
+
+    raise SystemExit(evaluate(data, json=json, work=work))
+
+
 @app.command("explanation")
 def explanation(
     data: Sets,

@@ -102,17 +102,17 @@ def train(data: Path, out: Path, seed: int, work: Path | None, start: Path | Non
     except (FileNotFoundError, ValueError) as error:
         say(str(error))
         return 2
-    with _folder(work) as held:
+    with folder(work) as held:
         epochs = TUNING_EPOCHS if start else EPOCHS
         asked = Asked(data, held, seed, epochs, start=start)
-        material = crossval.material(asked, _report)
+        material = crossval.material(asked, report)
         command = f"vigil train net {'--from WEIGHTS ' if start else ''}--data DIR --out FILE --seed {seed}"
         out.write_bytes(weights.make(asked, material, command, lambda answers: _figures(answers, material), say))
     return 0
 
 
 @contextmanager
-def _folder(work: Path | None) -> Iterator[Path]:
+def folder(work: Path | None) -> Iterator[Path]:
     """Give the folder of work, made where it is not there, or a temporary one."""
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
@@ -123,9 +123,9 @@ def _folder(work: Path | None) -> Iterator[Path]:
 
 
 def _cross_validated(data: Path, work: Path | None, picture: Path | None) -> dict[str, Any]:
-    with _folder(work) as held:
+    with folder(work) as held:
         asked = Asked(data, held)
-        material = crossval.material(asked, _report)
+        material = crossval.material(asked, report)
         found, curves = _scored(crossval.out_of_fold(asked, material, MODELS, say), material)
     if picture is not None:
         reliability.draw(picture, curves, [_error(curve, found) for curve in curves])
@@ -183,7 +183,7 @@ def _rhythms(said: NDArray[np.float64], allowed: NDArray[np.bool_], patient: NDA
 
 def _by_weights(data: Path, file: Path | None) -> dict[str, Any]:
     network = weights.load(file or weights.shipped())
-    records = dataset.read_sets(data, report=_report)
+    records = dataset.read_sets(data, report=report)
     logits = all_sets(network.net, records, np.arange(len(records.name)))
     width = len(truths(records)[0])
     said = {of: network.probabilities(each, LEAD_SETS[of])[:, :width] for of, each in logits.items()}
@@ -249,7 +249,8 @@ def _printed(figures: Figures, records: Records) -> dict[str, Any]:
     return {"figures": values, "intervals": figures.intervals, "lead_sets": leads, "failed": {}, "notes": [*NOTES]}
 
 
-def _report(name: str, done: int, of: int) -> None:
+def report(name: str, done: int, of: int) -> None:
+    """Say how many records of a set were read, now and then."""
     if done % 500 == 0 or done == of:
         say(f"{name}: {done} of {of} records read")
 

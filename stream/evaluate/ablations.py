@@ -1,0 +1,86 @@
+"""`vigil evaluate ablations`: what each part of the network is worth, on the same folds, trained for as long.
+
+Each variant lacks one of `model.ablations.PARTS`, and is trained as the whole network is beside it, for a third of the
+epochs and on the first of the folds alone. Figures are of the records of those folds: macro AUROC over PTB-XL's
+superclasses from twelve leads and from lead II, z-scored rows and raw records together, and AUROC of AF and of VT or VF
+over windows of monitors. A difference is the whole network less the variant, with its interval by bootstrap over
+patients: above zero, the part helps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model import crossval, monitors
+from model.crossval import ABLATIONS, NET, WINDOWS, Answers, Asked, Material
+from model.labels import RHYTHMS
+from model.score import OUTPUTS, Draws, Figures, aurocs, draws, macro
+from model.train import EPOCHS, truths
+from stream.commands.common import say
+from stream.evaluate.diagnosis import folder, report, text
+
+ABLATED_EPOCHS, ABLATED_FOLDS = EPOCHS // 3, 2
+LEADS = {"12": "", "ii": "_lead_ii"}
+TOLD = {"af": ("atrial_fibrillation",), "lethal": ("ventricular_tachycardia", "ventricular_fibrillation")}
+NOTES = (f"{ABLATED_FOLDS} of {crossval.FOLDS} folds, {ABLATED_EPOCHS} epochs instead of {EPOCHS}",)
+
+
+def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
+    """Train the network and its variants and print the figures; returns the exit status.
+
+    Parameters
+    ----------
+    data, work
+        As of `stream.evaluate.diagnosis.evaluate`.
+    json : bool
+    """
+    try:
+        with folder(work) as held:
+            asked = Asked(data, held, epochs=ABLATED_EPOCHS)
+            material = crossval.material(asked, report)
+            names = (NET, *ABLATIONS)
+            found = _scored(crossval.out_of_fold(asked, material, names, say, ABLATED_FOLDS), material)
+    except ValueError as error:
+        say(str(error))
+        return 2
+    print(msgspec.json.encode(found).decode() if json else text(found))
+    return 0
+
+
+def _scored(logits: dict[str, Answers], material: Material) -> dict[str, object]:
+    figures, records = Figures(), material.copies[0]
+    mine = material.record_fold < ABLATED_FOLDS
+    truth, drawn = truths(records)[mine], draws(records.patient[mine])
+    reached = {
+        (f"auroc_superclass_macro{ending}", name): macro(said[of][mine], truth, drawn)
+        for name, said in logits.items()
+        for of, ending in LEADS.items()
+    }
+    windows = material.windows
+    if windows is not None:
+        used = (material.window_fold < ABLATED_FOLDS) & monitors.counted(windows)
+        drawn = draws(windows.patient[used])
+        for name, said in logits.items():
+            for rhythm, classes in TOLD.items():
+                rows = said[WINDOWS][used][:, len(OUTPUTS) :]
+                reached[f"auroc_{rhythm}", name] = _told(rows, windows.rhythm[used], classes, drawn)
+    for (figure, name), values in reached.items():
+        figures.add(figure if name == NET else f"{figure}_{name}", values)
+        if name != NET:
+            figures.add(f"{figure}_over_{name}", reached[figure, NET] - values)
+    return {"figures": figures.values, "intervals": figures.intervals, "failed": {}, "notes": [*NOTES]}
+
+
+def _told(
+    logits: NDArray[np.float32], allowed: NDArray[np.bool_], classes: tuple[str, ...], drawn: Draws
+) -> NDArray[np.float64]:
+    """Return the AUROC of some rhythms together over the windows that are surely of these, or surely of none."""
+    among = np.isin(RHYTHMS, classes)
+    known = allowed[:, among].any(axis=1) != allowed[:, ~among].any(axis=1)
+    score = np.logaddexp.reduce(logits[known][:, among], axis=1) - np.logaddexp.reduce(logits[known][:, ~among], axis=1)
+    so: NDArray[np.bool_] = allowed[known][:, among].max(axis=1)
+    return aurocs(score, so, drawn.take(known))

@@ -1,0 +1,67 @@
+"""The network without one of its parts, and what the comparison says."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from model import ablations, crossval, dataset, train
+from model.crossval import ABLATIONS, NET, WINDOWS, Asked
+from model.labels import RHYTHMS
+from model.net import Net
+from model.score import OUTPUTS
+from model.train import LEAD_SETS
+from stream.evaluate import ablations as scored
+from tests.model.test_net import batch
+
+
+@pytest.mark.parametrize("part", ablations.PARTS)
+def test_without_a_part_the_network_answers_and_otherwise_than_with_it(part: str) -> None:
+    torch.manual_seed(4)
+    leads, whole, less = batch(3), Net().eval(), ablations.without(part).eval()
+    if part == "trees":
+        rng = np.random.default_rng(1)
+        x, truth = rng.normal(size=(60, whole.shape.in_features)).astype(np.float32), np.tile([0, 1], (11, 30)).T
+        whole.trees.grow(x, truth.astype(np.int8))
+        less.trees.grow(x, truth.astype(np.int8))
+    held = whole.state_dict()
+    missing, unknown = less.load_state_dict({k: v for k, v in held.items() if "trees" not in k}, strict=False)
+    assert {name.split(".")[0] for name in missing} <= {"trees"}
+    assert bool(unknown) == (part in {"cbam", "graph_attention", "transformer"})
+    with torch.inference_mode():
+        said, plain = less(leads).joined(), whole(leads).joined()
+    assert torch.isfinite(said).all()
+    assert not torch.allclose(said, plain, atol=1e-3)
+
+
+def test_a_part_is_worth_what_the_whole_has_over_the_rest(
+    rows: Path,
+    generated: dataset.Records,
+    strips: dataset.Records,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The folds are there already; one variant knows half as much, the others as much as the whole."""
+    monkeypatch.setattr(crossval, "COPIES", 0)
+    poor = "net_without_cbam"
+    asked = Asked(rows, tmp_path, epochs=scored.ABLATED_EPOCHS)
+    held, truth = crossval.material(asked), train.truths(generated)
+    rhythm = np.concatenate([np.zeros((len(strips.name), len(OUTPUTS))), 9.0 * strips.rhythm], axis=1)
+    for name in (NET, *ABLATIONS):
+        for k in range(scored.ABLATED_FOLDS):
+            mine, seen = held.record_fold == k, held.window_fold == k
+            noise = np.random.default_rng(k).normal(size=(int(mine.sum()), len(OUTPUTS) + len(RHYTHMS)))
+            noise[:, : len(OUTPUTS)] += (0.5 if name == poor else 9.0) * truth[mine]
+            said = dict.fromkeys(LEAD_SETS, noise.astype(np.float32)) | {WINDOWS: rhythm[seen].astype(np.float32)}
+            np.savez(tmp_path / f"{name}-1-{asked.epochs}-{k}of{asked.folds}.npz", allow_pickle=False, **said)
+    monkeypatch.setattr("model.score.BENCHMARK", (6,))  # the one superclass that generated rows tell
+    assert scored.evaluate(rows, json=True, work=tmp_path) == 0
+    figures = msgspec.json.decode(capsys.readouterr().out)["figures"]
+    assert figures["auroc_superclass_macro"] == 1
+    assert figures[f"auroc_superclass_macro_over_{poor}"] > 0.05
+    others = [name for name in ABLATIONS if name != poor]
+    assert others
+    assert all(figures[f"auroc_superclass_macro_over_{name}"] == 0 for name in others)
