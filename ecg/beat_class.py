@@ -29,6 +29,9 @@ LAST_STEEP = 14  # log of steepness over the last beat's
 SINCE = 15  # seconds since the last beat
 N_FEATURES = 16
 
+_OWN, _MOSTLY, _ESTABLISHED = 200, 0.8, 60
+"""Beats of one shape, and their share of late, from which on it is the patient's own, wide and rather fast as it may be,
+where no other shape was for so many beats."""
 T_WAVE, BLUNT = 80, 0.67
 """Samples after a beat, 320 ms, up to which a complex whose turns are less sharp than this share of its is a T wave."""
 
@@ -152,11 +155,13 @@ def remember(s, k, f, m, odds):
     t.early += gain * ((1.0 if f[EARLY] < -0.12 else 0.0) - t.early)
     t.ventricular += gain * ((1.0 if odds > 0.0 else 0.0) - t.ventricular)
     best, most = s.dominant, -1.0
+    unknown = s.dominant < 0 or s.template[s.dominant].count < _ESTABLISHED
     for j in range(TEMPLATES):
         c = s.template[j]
         slow = c.interval > 150.0  # below 100 bpm
         ordinary = c.ventricular < 0.5 and (c.mass_ms < 82.0 or c.count >= 60)
-        if c.count >= 3 and (slow or ordinary):
+        own = unknown and c.count >= _OWN and c.share > _MOSTLY and c.interval > 125.0  # below 120 bpm
+        if c.count >= 3 and (slow or ordinary or own):
             score = c.share * (1.0 - 0.8 * c.early) * (1.0 - 0.9 * c.ventricular) / max(c.mass_ms, 30.0)
             score *= 1.5 if j == s.dominant else 1.0
             if score > most:

@@ -287,6 +287,23 @@ def test_a_run_of_wide_beats_after_a_normal_rhythm_is_ventricular(bpm: int) -> N
     assert named[1:].count("V") >= 0.95 * len(named[1:]), named
 
 
+def test_wide_beats_of_one_shape_that_were_always_there_are_the_patients_own_after_two_minutes() -> None:
+    at = np.arange(0.5, 300, 0.54).tolist()
+    found = feed(complexes(at, 300, qrs_mv=-1.3, width_s=0.2, t_mv=0.0) + noise(300, 0.02))
+    late = found["sample"] > 150 * 250
+    assert late.sum() > 270
+    assert (found["label"][late] == ord("N")).mean() > 0.95
+
+
+def test_a_run_of_wide_beats_that_lasts_for_minutes_after_a_normal_rhythm_stays_ventricular() -> None:
+    before, run = np.arange(0.5, 70, 0.75).tolist(), np.arange(70.3, 370, 0.54).tolist()
+    x = complexes(before, 370) + complexes(run, 370, qrs_mv=-1.3, width_s=0.2, t_mv=0.0) + noise(370, 0.02)
+    found = feed(x)
+    late = found["sample"] > 72 * 250
+    assert late.sum() > 540
+    assert (found["label"][late] == ord("V")).mean() > 0.95
+
+
 def test_early_wide_beats_are_ventricular_and_early_normal_ones_supraventricular() -> None:
     at = every(0.8, 120)
     wide, narrow = at[10::12], at[16::12]
