@@ -30,7 +30,7 @@ SINCE = 15  # seconds since the last beat
 N_FEATURES = 16
 
 _OWN, _MOSTLY, _ESTABLISHED = 200, 0.8, 60
-"""Beats of one shape, and their share of late, from which on it is the patient's own, though wide and rather fast, where
+"""Beats of one shape, and their share of late, from which on it is the patient's own, though wide and fast, where
 no other shape was there for so many beats."""
 T_WAVE, BLUNT = 80, 0.67
 """Samples after a beat, 320 ms, up to which a complex whose turns are less sharp than this share of its is a T wave."""
