@@ -37,13 +37,15 @@ from stream.processes import Process, running
 from stream.settings import Settings
 
 FRAME_S = 1.0
+LEADS = ("II", "V1", "I", "III", "aVR", "aVL", "aVF", "V2", "V3", "V4", "V5", "V6")
+"""A bed with fewer has the first of these."""
 STORIES = 16
 """Different hearts that the beds share; each has a run of ventricular tachycardia in every minute, at its own time."""
 WARM_UP_S = 15.0
 LAG_S = 1.0
 """Lag counts as flat while its trend over the measured time adds up to less than this many seconds of input."""
 P99_S = 1.0
-STEP = 1.5
+STEP = 1.25
 PROC = Path("/proc")
 
 
@@ -68,25 +70,36 @@ class Load:
         return self.alerts > 0 and self.lag_trend_s < LAG_S and self.alert_delay_p99_s < P99_S
 
 
-def pipeline(settings: Settings, beds: int, seconds: float, json: bool) -> int:
+def pipeline(settings: Settings, beds: int, seconds: float, leads: int, json: bool) -> int:
     """Raise the number of beds until the worker no longer keeps up, and print what it carried.
+
+    Parameters
+    ----------
+    settings : Settings
+    beds : int
+        To begin with.
+    seconds : float
+        How long each number is watched.
+    leads : int
+        Of each bed: the first of `LEADS`.
+    json : bool
 
     Returns
     -------
     int
         Exit status: 1 where it did not keep up with the number that it began with.
     """
-    two = _most(settings, beds, seconds, ("II", "V1"), 250.0)
-    best = next((load for load in reversed(two) if load.real_time), None)
+    loads = _most(settings, beds, seconds, LEADS[:leads], 250.0)
+    best = next((load for load in reversed(loads) if load.real_time), None)
     figures = {
         "beds_real_time": best.beds if best else 0,
-        "frames_per_s": round(max(load.frames_per_s for load in two), 1),
+        "frames_per_s": round(max(load.frames_per_s for load in loads), 1),
         "alert_delay_p50_s": best.alert_delay_p50_s if best else None,
         "alert_delay_p99_s": best.alert_delay_p99_s if best else None,
         "cpu_us_per_bed_second": round(best.worker_cpu * 1e6 / best.beds, 1) if best else None,
     }
     if json:
-        print(msgspec.json.encode({"figures": figures, "loads": two}).decode())
+        print(msgspec.json.encode({"figures": figures, "loads": loads}).decode())
     else:
         for name, value in figures.items():
             print(f"{name:24} {value}")

@@ -23,7 +23,7 @@ from simulators.fleet import bedsides, merged
 from stream import topics
 from stream.batch import Record
 from stream.bed import SNAPSHOT_EVERY_NS
-from stream.bench import FRAME_S, hearts
+from stream.bench import FRAME_S, LEADS, hearts
 from stream.client import put_weights
 from stream.embedded import Services
 from stream.health import Health
@@ -38,7 +38,6 @@ from stream.snapshot import PARTITION_KEY
 from stream.worker import COMPRESSION, SEND_BYTES, Worker
 
 T0_NS = 1_800_000_000_000_000_000
-LEADS = ("II", "V1", "I", "III", "aVR", "aVL", "aVF", "V2", "V3", "V4", "V5", "V6")
 LIMITS = {2: 64_000, 12: 512_000}
 """Bytes that a device's row must stay under, by leads."""
 SHARE_PERCENT, RESTORE_S, RESTORES = 5.0, 1.0, 5

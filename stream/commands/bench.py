@@ -17,12 +17,13 @@ app = typer.Typer(no_args_is_help=True, help="Measure speed, side by side with p
 def bench_pipeline(
     beds: Annotated[int, typer.Option(min=1, help="Beds to begin with.")] = 500,
     seconds: Annotated[float, typer.Option(min=10, help="How long lag must stay flat.")] = 60.0,
+    leads: Annotated[int, typer.Option(min=1, max=12, help="ECG leads of each bed, at 250 Hz.")] = 2,
     json: Json = False,
 ) -> None:
     """Beds in real time of one worker, with broker and Redis on this machine."""
     from stream.bench import pipeline
 
-    raise SystemExit(pipeline(read_settings(), beds, seconds, json))
+    raise SystemExit(pipeline(read_settings(), beds, seconds, leads, json))
 
 
 @app.command("state")
