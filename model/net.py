@@ -51,7 +51,7 @@ class Leads(NamedTuple):
 
     Attributes
     ----------
-    wave, morlet, level, mask : Tensor, shapes (n, l, 5, 585), (n, l, 5, 8, 50), (n, l, 5), (n, l, 50)
+    wave, morlet, level, mask : Tensor, shapes (n, l, 5, 585), (n, l, 5, 8, 50), (n, l, 5), (n, l, 25)
         As `model.frontend.Chunks` has them of each of five chunks, float32.
     lead : Tensor of int64, shape (n, l)
         Place in `STANDARD`, or 12.
