@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], made: Mapping[str, object]) -> bytes:
-    """Return tensors as safetensors; `made` says how: command, seed, split, commit, records."""
+    """Return tensors as safetensors; `made` says how: command, seed, split, commit, records.
+
+    They may lie in memory in any order; safetensors would write that order and forget it.
+    """
     said = msgspec.json.encode(dict(made), order="sorted").decode()
-    return safetensors.numpy.save(dict(tensors), {"made": said})
+    return safetensors.numpy.save({name: np.ascontiguousarray(each) for name, each in tensors.items()}, {"made": said})
 
 
 def made(kept: bytes) -> dict[str, Any]:

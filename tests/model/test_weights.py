@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +16,11 @@ from ecg.lead import STANDARD
 from ecg.window import SPAN
 from model.frontend import cut
 from model.labels import RHYTHMS
+from model.net import Net
 from model.score import OUTPUTS
 from model.weights import ANSWERS, CHUNK_BATCH, DECIMALS, FORMAT, SLOTS, Encoded, Network, load, load_bytes
 from tests.model.made_up import random_weights, spans
+from tests.model.test_net import batch
 
 BEDS: tuple[tuple[str, ...], ...] = (
     *[("II", "V1")] * 18,
@@ -244,3 +247,16 @@ def test_weights_of_another_network_or_cut_short_are_refused_with_a_reason(netwo
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.safetensors")
+
+
+def test_what_is_read_from_a_file_answers_as_what_was_written_to_it() -> None:
+    torch.manual_seed(5)
+    net = Net().eval()
+    kept = {name: held.numpy() for name, held in net.state_dict().items()}
+    made = weights_file.made(random_weights())
+    read = load_bytes(weights_file.pack(kept, made))
+    for name, held in safetensors.numpy.load(weights_file.pack(kept, made)).items():
+        assert np.array_equal(held, kept[name]), name
+    leads = batch(3)
+    with torch.inference_mode():
+        assert torch.allclose(read.net(leads).joined(), net(leads).joined(), atol=1e-4)
