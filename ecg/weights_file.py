@@ -20,7 +20,7 @@ def pack(tensors: Mapping[str, NDArray[Any]], made: Mapping[str, object]) -> byt
     They may lie in memory in any order; safetensors would write that order and forget it.
     """
     said = msgspec.json.encode(dict(made), order="sorted").decode()
-    return safetensors.numpy.save({name: np.ascontiguousarray(each) for name, each in tensors.items()}, {"made": said})
+    return safetensors.numpy.save({name: np.asarray(each, order="C") for name, each in tensors.items()}, {"made": said})
 
 
 def made(kept: bytes) -> dict[str, Any]:
