@@ -20,7 +20,7 @@ from model.dataset import Records
 from model.frontend import CHUNK, FIRST
 from model.labels import CONDITIONS, RHYTHMS, SUPERCLASSES
 from model.net import Answer, Leads, Net
-from model.train import SEEN, batch, grow
+from model.train import grow, in_batches
 
 CENTRE = slice(HALO // 2 - FIRST, HALO // 2 - FIRST + CHUNK)
 """What of a chunk's wave is its own: the chunks of a window in a row."""
@@ -71,9 +71,7 @@ def random_features(records: Records, names: Sequence[str], seed: int) -> NDArra
     torch.manual_seed(seed)
     net, out = Net().eval(), []
     with torch.inference_mode():
-        for first in range(0, len(records.name), SEEN):
-            part = records.take(np.arange(first, min(first + SEEN, len(records.name))))
-            leads = batch([part], names)
+        for leads in in_batches(records, np.arange(len(records.name)), names):
             tokens = net.tokens(leads.wave, leads.morlet).token  # (n, l, 25, 64)
             out.append(torch.cat([tokens.mean(2), tokens.amax(2)], 2).flatten(1).numpy())
     return np.concatenate(out)

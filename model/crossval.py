@@ -29,8 +29,10 @@ FOLDS, COPIES = 5, 2
 PROCESSES = 2
 """Folds that are trained side by side, each on one thread."""
 NET, RESNET, RANDOM, BOOSTING = "net", "resnet", "random_encoder", "boosting"
-ABLATIONS = {f"net_without_{part}": part for part in PARTS}
+ABLATIONS: dict[str, Callable[[], Net]] = {f"net_without_{part}": partial(without, part) for part in PARTS}
 """The network without one of its parts, by the name that it is trained under."""
+NETWORKS: dict[str, Callable[[], Net]] = {NET: Net} | ABLATIONS
+"""The network and its variants, which answer for windows of monitors, too."""
 WINDOWS = "windows"
 """Names the answers to monitors' windows, beside those of the sets of leads."""
 Answers = dict[str, NDArray[np.float32]]
@@ -49,6 +51,11 @@ class Asked(NamedTuple):
     epochs: int = train.EPOCHS
     folds: int = FOLDS
     start: Path | None = None
+
+    def file(self, name: str, k: int) -> Path:
+        """Return where the answers of a model of one fold are kept."""
+        tuned = "" if self.start is None else f"-{hashlib.sha256(self.start.read_bytes()).hexdigest()[:8]}"
+        return self.work / f"{name}{tuned}-{self.seed}-{self.epochs}-{k}of{self.folds}.npz"
 
     def fit(self, sets: Sets, seed: int, make: Callable[[], Net] = Net, show: Show = lambda line: None) -> nn.Module:
         """Train a network once."""
@@ -103,7 +110,7 @@ def out_of_fold(
     sizes = dict.fromkeys(LEAD_SETS, len(held.record_fold))
     found = {name: {of: np.zeros((n, width), np.float32) for of, n in sizes.items()} for name in models}
     if held.windows is not None:
-        for name in {NET, *ABLATIONS} & set(models):
+        for name in NETWORKS.keys() & set(models):
             found[name][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
     jobs = [(name, k) for name in models for k in range(first or asked.folds)]
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
@@ -117,8 +124,7 @@ def out_of_fold(
 def _kept(asked: Asked, job: tuple[str, int]) -> Answers:
     """Return one model's answers of one fold, from the folder where they are there already."""
     name, k = job
-    tuned = "" if asked.start is None else f"-{hashlib.sha256(asked.start.read_bytes()).hexdigest()[:8]}"
-    file = asked.work / f"{name}{tuned}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz"
+    file = asked.file(name, k)
     if file.is_file():
         with np.load(file) as kept:
             return dict(kept)
@@ -137,9 +143,9 @@ _material = functools.cache(material)
 def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     records, seed = held.copies[0], asked.seed + k
     rows, mine = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.record_fold == k)
-    if name == NET or name in ABLATIONS:
+    if name in NETWORKS:
         sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
-        net = asked.fit(sets, seed, Net if name == NET else partial(without, ABLATIONS[name]))
+        net = asked.fit(sets, seed, NETWORKS[name])
         said = train.all_sets(net, records, mine)
         if held.windows is not None:
             said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))

@@ -293,15 +293,19 @@ class Net(nn.Module):
 
     def answer(self, x: Tokens, leads: Leads) -> Answer:
         """Answer from what the stem made of leads."""
-        out = self.heads(self.drop(self.features(x, leads)))  # (n, 19)
+        shown = measured(x.beat, x.spread, leads)  # (n, 767)
+        out = self.heads(self.drop(self._features(x, leads, shown)))  # (n, 19)
         if not self.training:
             own = len(self.trees.base)
-            out = torch.cat([self.trees(out[:, :own], measured(x.beat, x.spread, leads)), out[:, own:]], 1)  # (n, 19)
+            out = torch.cat([self.trees(out[:, :own], shown), out[:, own:]], 1)  # (n, 19)
         normal, condition, superclass, rhythm = out.split([1, len(CONDITIONS), len(SUPERCLASSES), len(RHYTHMS)], 1)
         return Answer(normal[:, 0], condition, superclass, rhythm)
 
     def features(self, tokens: Tokens, leads: Leads) -> Tensor:
         """Return what the heads answer from, (n, 128)."""
+        return self._features(tokens, leads, measured(tokens.beat, tokens.spread, leads))
+
+    def _features(self, tokens: Tokens, leads: Leads, shown: Tensor) -> Tensor:
         lead, there = leads.lead, leads.mask > 0.5  # (n, l), (n, l, 25)
         known = leads.amplitude[:, None, None].expand_as(leads.level)  # (n, l, 5)
         level = self.level(torch.stack([leads.level * known, known], 3))  # (n, l, 5, 64)
@@ -321,8 +325,7 @@ class Net(nn.Module):
         step = there.unflatten(2, (CHUNKS, -1)).repeat_interleave(TOKEN, 3)[..., None]  # (n, l, 5, 50, 1)
         pulse = (tokens.pulse * step).sum(1) / step.sum(1).clamp_min(1)  # (n, 5, 50, 4)
         alike = regularity(pulse.flatten(1, 2))  # (n, 4, 45)
-        shown = self.drop(measured(tokens.beat, tokens.spread, leads))  # (n, 767)
-        shape = functional.relu(self.shape(shown))  # (n, 128)
+        shape = functional.relu(self.shape(self.drop(shown)))  # (n, 128)
         pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1), shape], 1)  # (n, 564)
         return functional.relu(self.hidden(self.drop(pooled)))  # (n, 128)
 

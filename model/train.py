@@ -6,7 +6,7 @@ the loss. The leads of a batch are drawn: all twelve, or few of them, so that on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,12 +128,12 @@ def fit(
 
 def described(records: Records, names: Sequence[str]) -> NDArray[np.float32]:
     """Return what is measured of records in these leads, (n, 767), as `model.net.measured` gives it."""
-    out = []
     with torch.inference_mode():
-        for first in range(0, len(records.name), SEEN):
-            leads = batch([records.take(np.arange(first, min(first + SEEN, len(records.name))))], names)
-            out.append(measured(beats(leads.wave), spread(leads.wave, leads.morlet), leads).numpy())
-    return np.concatenate(out)
+        found = [
+            measured(beats(leads.wave), spread(leads.wave, leads.morlet), leads).numpy()
+            for leads in in_batches(records, np.arange(len(records.name)), names)
+        ]
+    return np.concatenate(found)
 
 
 def grow(forests: Forests, records: Records) -> None:
@@ -261,16 +261,18 @@ def person(age: NDArray[np.float32], sex: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.nan_to_num(told).astype(np.float32))
 
 
+def in_batches(records: Records, rows: NDArray[np.int64], names: Sequence[str] | None = None) -> Iterator[Leads]:
+    """Give records as `batch` does, so many at a time."""
+    for first in range(0, len(rows), SEEN):
+        yield batch([records.take(rows[first : first + SEEN])], names)
+
+
 def answers(
     net: nn.Module, records: Records, rows: NDArray[np.int64], names: Sequence[str] | None = None
 ) -> NDArray[np.float32]:
     """Return logits of records from these leads, or from all that they have: shape (n, 19), the rhythms last."""
-    out = []
     with torch.inference_mode():
-        for first in range(0, len(rows), SEEN):
-            said: Answer = net(batch([records.take(rows[first : first + SEEN])], names))
-            out.append(said.joined().numpy())
-    return np.concatenate(out)
+        return np.concatenate([net(leads).joined().numpy() for leads in in_batches(records, rows, names)])
 
 
 def all_sets(net: nn.Module, records: Records, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:

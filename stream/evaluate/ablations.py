@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import crossval, monitors
-from model.crossval import ABLATIONS, NET, WINDOWS, Answers, Asked, Material
+from model.crossval import NET, NETWORKS, WINDOWS, Answers, Asked, Material
 from model.labels import RHYTHMS
 from model.score import OUTPUTS, Draws, Figures, aurocs, draws, macro
 from model.train import EPOCHS, truths
@@ -42,8 +42,8 @@ def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
         with folder(work) as held:
             asked = Asked(data, held, epochs=ABLATED_EPOCHS)
             material = crossval.material(asked, report)
-            names = (NET, *ABLATIONS)
-            found = _scored(crossval.out_of_fold(asked, material, names, say, ABLATED_FOLDS), material)
+            answers = crossval.out_of_fold(asked, material, tuple(NETWORKS), say, ABLATED_FOLDS)
+            found = _scored(answers, material)
     except ValueError as error:
         say(str(error))
         return 2

@@ -56,7 +56,7 @@ def test_a_part_is_worth_what_the_whole_has_over_the_rest(
             noise = np.random.default_rng(k).normal(size=(int(mine.sum()), len(OUTPUTS) + len(RHYTHMS)))
             noise[:, : len(OUTPUTS)] += (0.5 if name == poor else 9.0) * truth[mine]
             said = dict.fromkeys(LEAD_SETS, noise.astype(np.float32)) | {WINDOWS: rhythm[seen].astype(np.float32)}
-            np.savez(tmp_path / f"{name}-1-{asked.epochs}-{k}of{asked.folds}.npz", allow_pickle=False, **said)
+            np.savez(asked.file(name, k), allow_pickle=False, **said)
     monkeypatch.setattr("model.score.BENCHMARK", (6,))  # the one superclass that generated rows tell
     assert scored.evaluate(rows, json=True, work=tmp_path) == 0
     figures = msgspec.json.decode(capsys.readouterr().out)["figures"]

@@ -204,9 +204,7 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
             if name == crossval.NET:
                 seen = np.flatnonzero(held.window_fold == k)
                 said[WINDOWS] = np.concatenate([np.zeros((len(seen), len(OUTPUTS)), np.float32), rhythm[seen]], axis=1)
-            np.savez(
-                tmp_path / f"{name}-{asked.seed}-{asked.epochs}-{k}of{asked.folds}.npz", allow_pickle=False, **said
-            )
+            np.savez(asked.file(name, k), allow_pickle=False, **said)
     picture = tmp_path / "reliability.svg"
     assert diagnosis.evaluate(rows, json=True, cross_validate=True, work=tmp_path, picture=picture) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
