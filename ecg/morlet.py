@@ -15,8 +15,8 @@ SEEN_FLOATS = 2
 """Numbers of float32 before the samples in a stream's memory: the room of its counter."""
 
 _LIMIT_MV = np.float32(LIMIT_MV)
-# enough streams for the machine's vectors
-_SIDE = 32
+# enough streams that a step's work outweighs its beginning
+_SIDE = 64
 
 
 @njit(cache=True, error_model="numpy")
@@ -44,24 +44,31 @@ def transform(weights, halves, hop, seen, memory, rows, x, count, m, y):  # pyri
     """
     reach, side = weights.shape[2] - 1, min(_SIDE, rows.shape[0])
     line = np.empty(2 * reach + x.shape[1], dtype=np.float32)
-    beside = np.empty((2 * reach + hop * y.shape[2], side), dtype=np.float32)
+    longest = 2 * reach + hop * y.shape[2]
+    beside, turned = np.zeros(longest * side, dtype=np.float32), np.empty(longest * side, dtype=np.float32)
     folded = np.empty((2, reach + 1, side), dtype=np.float32)
     sums = np.empty((2, side), dtype=np.float32)
+    power = np.empty((halves.shape[0], y.shape[2], side), dtype=np.float32)
     for begin in range(0, rows.shape[0], side):
         end = min(begin + side, rows.shape[0])
         frames = m[begin:end].max()
         span = 2 * reach + hop * (frames - 1) + 1 if frames > 0 else 0
+        laid = beside[: span * side].reshape(span, side)
         for i in range(begin, end):
             row, n = rows[i], count[i]
             _push(memory[row, SEEN_FLOATS:], x[i, :n], line)
             first = (max(seen[row] - reach, 0) + hop - 1) // hop * hop - seen[row] + reach
-            _lay(line[first : 2 * reach + n], beside[:span, i - begin])
+            _lay(line[first : 2 * reach + n], laid[:, i - begin])
             seen[row] += n
+        _turn(laid, turned)
         for f in range(frames):
-            _fold(beside[hop * f :], end - begin, folded)
+            own = hop * f + reach
+            _fold(beside[own * side :], turned[(span - 1 - own) * side :], folded.reshape(-1))
             for j in range(halves.shape[0]):
                 _sum(weights[:, j, : halves[j] + 1], folded, end - begin, sums)
-                _magnitudes(sums, m[begin:end] > f, y[begin:end, j, f])
+                _power(sums, end - begin, power[j, f])
+        for i in range(begin, end):
+            _magnitudes(power[:, : m[i], i - begin], y[i])
 
 
 @njit(cache=True, error_model="numpy")
@@ -88,15 +95,23 @@ def _push(recent, x, line):  # pyright: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def _fold(x, n, folded):  # pyright: ignore
+def _turn(laid, turned):  # pyright: ignore
+    """Copy the streams, the last sample first: what lies before a frame is then in a row, too."""
+    span, side = laid.shape
+    for k in range(span):
+        out, x = turned[k * side : (k + 1) * side], laid[span - 1 - k]
+        for i in range(side):
+            out[i] = x[i]
+
+
+@njit(cache=True, error_model="numpy")
+def _fold(after, before, folded):  # pyright: ignore
     """Give the sums and the differences of the samples at each distance after and before a frame's own."""
-    reach = folded.shape[1] - 1
-    for t in range(reach + 1):
-        after, before = x[reach + t, :n], x[reach - t, :n]
-        total, difference = folded[0, t, :n], folded[1, t, :n]
-        for i in range(n):
-            total[i] = after[i] + before[i]
-            difference[i] = after[i] - before[i]
+    half = folded.shape[0] // 2
+    total, difference = folded[:half], folded[half:]
+    for k in range(half):
+        total[k] = after[k] + before[k]
+        difference[k] = after[k] - before[k]
 
 
 @njit(cache=True, error_model="numpy")
@@ -120,9 +135,15 @@ def _sum(weights, folded, n, sums):  # pyright: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def _magnitudes(sums, due, out):  # pyright: ignore
-    """Give the magnitudes of streams whose frame is due; a missing sample under a wavelet has made its sums NaN."""
-    for i in range(out.shape[0]):
-        power = sums[0, i] * sums[0, i] + sums[1, i] * sums[1, i]
-        if due[i] and power == power:
-            out[i] = np.sqrt(power)
+def _power(sums, n, out):  # pyright: ignore
+    """Give the squared magnitudes of streams, NaN where a sample under a wavelet is missing."""
+    for i in range(n):
+        out[i] = sums[0, i] * sums[0, i] + sums[1, i] * sums[1, i]
+
+
+@njit(cache=True, error_model="numpy")
+def _magnitudes(power, out):  # pyright: ignore
+    """Give the magnitudes of a stream's frames that are due; of the others what `out` holds stays."""
+    for j in range(power.shape[0]):
+        for f in range(power.shape[1]):
+            out[j, f] = np.sqrt(power[j, f])

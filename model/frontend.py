@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ecg.resample import ANALYSIS_HZ, Resampler
@@ -126,17 +127,23 @@ def chunks(cut_mv: NDArray[np.float32]) -> Chunks:
     """
     shape, flat = cut_mv.shape[:-1], np.ascontiguousarray(cut_mv, np.float32).reshape(-1, REACH)
     valid = np.isfinite(flat)
-    there = valid[:, HALO // 2 : HALO // 2 + CHUNK]
-    enough = there.mean(axis=1) >= LEAST_SHARE  # (n,)
-    high = np.where(valid, flat, -np.inf).max(axis=1, initial=-np.inf)
-    low = np.where(valid, flat, np.inf).min(axis=1, initial=np.inf)
-    scale = np.where(enough, np.maximum(high - low, FLOOR_MV), 1.0).astype(np.float32)  # (n,)
+    there = valid[:, HALO // 2 : HALO // 2 + CHUNK].view(np.uint8)
+    count = np.add.reduceat(there, range(0, CHUNK, CHUNK // CHUNK_TOKENS), axis=1, dtype=np.int64)  # (n, 5)
+    enough = count.sum(axis=1) >= LEAST_SHARE * CHUNK  # (n,)
+    extent = np.fmax.reduce(flat, axis=1) - np.fmin.reduce(flat, axis=1)
+    scale = np.where(enough, np.maximum(extent, np.float32(FLOOR_MV)), np.float32(1))  # (n,)
     read = slice(FIRST, FIRST + WAVE)
-    wave = np.where(valid[:, read] & enough[:, None], flat[:, read], np.float32(0)) / scale[:, None]
-    mask = (there & enough[:, None]).reshape(len(flat), CHUNK_TOKENS, -1).mean(axis=2)
+    wave = np.where(valid[:, read] & enough[:, None], flat[:, read], np.float32(0))
+    wave /= scale[:, None]
+    mask = np.where(enough[:, None], count / (CHUNK // CHUNK_TOKENS), 0.0)
     level = np.where(enough, np.log(scale / TYPICAL_MV), 0.0)
     parts = wave, _morlet(flat, scale, enough), level, mask
-    return Chunks(*(part.astype(np.float16).reshape(*shape, *part.shape[1:]) for part in parts))
+    return Chunks(*(_half(part).reshape(*shape, *part.shape[1:]) for part in parts))
+
+
+def _half(x: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Round to float16, as NumPy does, twenty times as fast."""
+    return torch.from_numpy(x).half().numpy()
 
 
 def _morlet(cut_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:

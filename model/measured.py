@@ -44,11 +44,14 @@ def steepest(wave: Tensor) -> Tensor:
 
 def spread(wave: Tensor, morlet: Tensor) -> Tensor:
     """Return how chunks of single leads are spread: (..., 585) and (..., 8, 50) to (..., 20)."""
-    band, deviation = morlet.mean(-1), morlet.var(-1, correction=0).sqrt()  # (..., 8)
-    mean, magnitude = wave.mean(-1, keepdim=True), wave.abs().mean(-1, keepdim=True)  # (..., 1)
-    power = wave.square().mean(-1, keepdim=True)
-    own = wave.amin(-1, keepdim=True), mean, (power - mean.square()).clamp_min(0).sqrt(), magnitude
-    return torch.cat([band, deviation, *own], -1)
+    band, mean = morlet.mean(-1), wave.mean(-1)  # (..., 8), (...)
+    own = torch.stack([wave.amin(-1), mean, _deviation(wave, mean), wave.abs().mean(-1)], -1)  # (..., 4)
+    return torch.cat([band, _deviation(morlet, band), own], -1)
+
+
+def _deviation(x: Tensor, mean: Tensor) -> Tensor:
+    """Return the standard deviation along the last axis, whose mean is known."""
+    return (x.square().mean(-1) - mean.square()).clamp_min(0).sqrt()
 
 
 def described(beat: Tensor, spread: Tensor, level: Tensor, there: Tensor, known: Tensor) -> Tensor:

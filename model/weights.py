@@ -103,7 +103,7 @@ class Network:
         rows = [at + _order(tuple(names))[0] for at, names in zip(first.tolist(), leads, strict=False)]
         sizes = np.array([len(each) for each in rows], np.int64)
         taken, last = np.concatenate(rows), np.cumsum(sizes)
-        wave, morlet, level, mask = (part[taken].astype(np.float32) for part in parts)
+        wave, morlet, level, mask = (torch.from_numpy(part[taken]).float().numpy() for part in parts)
         n = len(wave)
         tokens, pulse = np.empty((n, CHUNK_TOKENS, WIDTH), np.float32), np.empty((n, STEPS, PULSES), np.float32)
         beat, wide = np.empty((n, len(BEAT)), np.float32), np.empty((n, SPREAD), np.float32)
