@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model import baselines, dataset, monitors, train
-from model.ablations import PARTS, without
+from model.ablations import VARIANTS
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
@@ -29,9 +29,7 @@ FOLDS, COPIES = 5, 2
 PROCESSES = 2
 """Folds that are trained side by side, each on one thread."""
 NET, RESNET, RANDOM, BOOSTING = "net", "resnet", "random_encoder", "boosting"
-ABLATIONS: dict[str, Callable[[], Net]] = {f"net_without_{part}": partial(without, part) for part in PARTS}
-"""The network without one of its parts, by the name that it is trained under."""
-NETWORKS: dict[str, Callable[[], Net]] = {NET: Net} | ABLATIONS
+NETWORKS: dict[str, Callable[[], Net]] = {NET: Net} | VARIANTS
 """The network and its variants, which answer for windows of monitors, too."""
 WINDOWS = "windows"
 """Names the answers to monitors' windows, beside those of the sets of leads."""
@@ -102,7 +100,7 @@ def out_of_fold(
     asked, held
         As of `material`; what a fold answered is read from the folder of work where it is there already.
     models : sequence of str
-        Of `net`, `resnet`, `random_encoder`, `boosting`, and the names of `ABLATIONS`.
+        Of `net`, `resnet`, `random_encoder`, `boosting`, and the names of `VARIANTS`.
     first : int, optional
         Only so many folds, from the first on; the answers to the records of the others are zero.
     """

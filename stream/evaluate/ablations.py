@@ -1,10 +1,10 @@
 """`vigil evaluate ablations`: what each part of the network is worth, on the same folds, trained for as long.
 
-Each variant lacks one of `model.ablations.PARTS`, and is trained as the whole network is beside it, for a third of the
-epochs and on the first of the folds alone. Figures are of the records of those folds: macro AUROC over PTB-XL's
-superclasses from twelve leads and from lead II, z-scored rows and raw records together, and AUROC of AF and of VT or VF
-over windows of monitors. A difference is the whole network less the variant, with its interval by bootstrap over
-patients: above zero, the part helps.
+Each variant lacks one of `model.ablations.PARTS`, or has a state-space block in the place of the transformer layer, and
+is trained as the whole network is beside it, for a third of the epochs and on the first of the folds alone. Figures are
+of the records of those folds: macro AUROC over PTB-XL's superclasses from twelve leads and from lead II, z-scored rows
+and raw records together, and AUROC of AF and of VT or VF over windows of monitors. A difference is the whole network
+less the variant, with its interval by bootstrap over patients: above zero, the part helps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The network without one of its parts, and what the comparison says."""
+"""The network without one of its parts or with another in its place, and what the comparison says."""
 
 from pathlib import Path
 
@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from model import ablations, crossval, dataset, train
-from model.crossval import ABLATIONS, NET, WINDOWS, Asked
+from model.ablations import STATES, VARIANTS, StateSpace
+from model.crossval import NET, WINDOWS, Asked
+from model.frontend import TOKENS
 from model.labels import RHYTHMS
-from model.net import Net
+from model.net import WIDTH, Net
 from model.score import OUTPUTS
 from model.train import LEAD_SETS
 from stream.evaluate import ablations as scored
@@ -36,6 +38,41 @@ def test_without_a_part_the_network_answers_and_otherwise_than_with_it(part: str
     assert not torch.allclose(said, plain, atol=1e-3)
 
 
+def test_the_state_space_is_its_recurrence_in_both_directions() -> None:
+    torch.manual_seed(4)
+    block, x = StateSpace(), torch.randn(TOKENS, WIDTH, dtype=torch.float64)
+    rate = torch.complex(-block.decay.exp(), block.turn).to(torch.complex128)
+    step = block.step.exp()[..., None].double()
+    read = torch.view_as_complex(block.read).to(torch.complex128)
+    kept, taken = (rate * step).exp(), ((rate * step).exp() - 1) / rate  # (2, 64, states): zero-order hold
+    seen = torch.zeros_like(x)
+    for way, order in enumerate((range(TOKENS), reversed(range(TOKENS)))):
+        state = torch.zeros(WIDTH, STATES, dtype=torch.complex128)
+        for t in order:
+            state = kept[way] * state + taken[way] * x[t][:, None]
+            seen[t] += 2 * (read[way] * state).sum(1).real
+    with torch.inference_mode():
+        found = torch.einsum("cab,bc->ac", block.matrix().double(), x)
+    torch.testing.assert_close(found, seen.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_state_space_in_the_place_of_the_transformer_takes_as_much_and_sees_no_token_that_is_gone() -> None:
+    torch.manual_seed(4)
+    whole, other, leads = Net().eval(), ablations.with_state_space().eval(), batch(3)
+    sizes = [sum(part.numel() for part in net.time.parameters()) for net in (whole, other)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+    differing = whole.state_dict().keys() ^ other.state_dict().keys()
+    assert {name.split(".")[0] for name in differing} == {"time"}
+    with torch.inference_mode():
+        assert torch.isfinite(other(leads).joined()).all()
+        x, hidden = torch.randn(2, TOKENS, WIDTH), torch.zeros(2, 1, 1, TOKENS)
+        hidden[..., 5:10] = -1e4
+        changed = torch.where(hidden[:, 0, 0, :, None] < 0, torch.randn_like(x), x)
+        told = hidden[:, 0, 0] == 0
+        assert torch.equal(other.time(x, hidden)[told], other.time(changed, hidden)[told])
+        assert not torch.allclose(other.time(x, 0 * hidden)[told], other.time(changed, 0 * hidden)[told], atol=1e-3)
+
+
 def test_a_part_is_worth_what_the_whole_has_over_the_rest(
     rows: Path,
     generated: dataset.Records,
@@ -50,7 +87,7 @@ def test_a_part_is_worth_what_the_whole_has_over_the_rest(
     asked = Asked(rows, tmp_path, epochs=scored.ABLATED_EPOCHS)
     held, truth = crossval.material(asked), train.truths(generated)
     rhythm = np.concatenate([np.zeros((len(strips.name), len(OUTPUTS))), 9.0 * strips.rhythm], axis=1)
-    for name in (NET, *ABLATIONS):
+    for name in (NET, *VARIANTS):
         for k in range(scored.ABLATED_FOLDS):
             mine, seen = held.record_fold == k, held.window_fold == k
             noise = np.random.default_rng(k).normal(size=(int(mine.sum()), len(OUTPUTS) + len(RHYTHMS)))
@@ -62,6 +99,6 @@ def test_a_part_is_worth_what_the_whole_has_over_the_rest(
     figures = msgspec.json.decode(capsys.readouterr().out)["figures"]
     assert figures["auroc_superclass_macro"] == 1
     assert figures[f"auroc_superclass_macro_over_{poor}"] > 0.05
-    others = [name for name in ABLATIONS if name != poor]
+    others = [name for name in VARIANTS if name != poor]
     assert others
     assert all(figures[f"auroc_superclass_macro_over_{name}"] == 0 for name in others)
