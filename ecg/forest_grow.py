@@ -24,7 +24,9 @@ LEAST = 5.0
 SEED = 1980
 
 
-def grow(features: NDArray[np.float32], truth: NDArray[np.bool_], weight: NDArray[np.float64]) -> Trees:
+def grow(
+    features: NDArray[np.float32], truth: NDArray[np.bool_], weight: NDArray[np.float64], seed: int = SEED
+) -> Trees:
     """Return trees whose sum is the log-odds of a beat being so.
 
     Parameters
@@ -33,6 +35,8 @@ def grow(features: NDArray[np.float32], truth: NDArray[np.bool_], weight: NDArra
     truth : ndarray of bool, shape (n,)
     weight : ndarray of float64, shape (n,)
         How much each beat counts.
+    seed : int
+        Of the draws.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def grow(features: NDArray[np.float32], truth: NDArray[np.bool_], weight: NDArra
         raise ValueError("complexes must hold beats of every class, and others that are none")
     edges = _edges(features)
     table = np.stack([np.searchsorted(each, features[:, k]) for k, each in enumerate(edges)], axis=1).astype(np.uint8)
-    random, y = np.random.default_rng(SEED), truth.astype(np.float64)
+    random, y = np.random.default_rng(seed), truth.astype(np.float64)
     share = (weight * y).sum() / weight.sum()
     base = float(np.log(share / (1 - share)))
     odds = np.full(len(y), base)

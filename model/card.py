@@ -170,8 +170,10 @@ _SMALL_PARTS: tuple[tuple[str, str, str, str], ...] = (
         "strip_forest.safetensors",
         "The forests of short strips",
         "is a strip of one lead normal, atrial fibrillation, another rhythm, or noise? Four forests over 91 "
-        "quantities. **They decide nothing on the ward.** Strips were held between two hands, and named by people who "
-        "disagreed often.",
+        "quantities and 30 that pool what the network says of the strip's windows; the file holds those that they were "
+        "grown on, by networks that had not learned from the strip, and belongs to the network above: with another, "
+        "grow them anew. **They decide nothing on the ward.** Strips were held between two hands, and named by people "
+        "who disagreed often.",
         "vigil evaluate rhythm --cross-validate",
     ),
 )

@@ -73,10 +73,13 @@ class _Read(NamedTuple):
 
 def _read(path: Path) -> _Read:
     held = record.read(path)
-    clean_mv = clean(held.mv()[:SLOTS], held.rate_hz)
+    return _cleaned(held.mv()[:SLOTS], tuple(place(lead.name) for lead in held.leads[:SLOTS]), held.rate_hz)
+
+
+def _cleaned(signal_mv: NDArray[np.float32], lead: tuple[int, ...], rate_hz: float) -> _Read:
+    clean_mv = clean(signal_mv, rate_hz)
     edge = ((0, 0), (HALO // 2, max(HALO // 2, SPAN - HALO // 2 - clean_mv.shape[1])))
-    lead = tuple(place(lead.name) for lead in held.leads[:SLOTS])
-    return _Read(np.pad(clean_mv, edge, constant_values=np.nan), lead, held.rate_hz)
+    return _Read(np.pad(clean_mv, edge, constant_values=np.nan), lead, rate_hz)
 
 
 def _windows(read: _Read, name: str, label: Callable[[float, float], rhythms.Label | None]) -> Iterator[_Cut]:
@@ -126,7 +129,16 @@ def _cudb(path: Path) -> Iterator[_Cut]:
 
 
 def _cinc2017(path: Path, said: str) -> Iterator[_Cut]:
-    read, name, label = _read(path), f"cinc2017/{path.name}", rhythms.CINC2017[said]
+    return _along(_read(path), f"cinc2017/{path.name}", rhythms.CINC2017[said])
+
+
+def strip(mv: NDArray[np.float32], rate_hz: float) -> Records | None:
+    """Return the windows of a strip of one lead, (n,) in mV, cut as those of `cinc2017`; None where it has none."""
+    cuts = list(_along(_cleaned(mv[None], (ANY_LEAD,), rate_hz), "strip", rhythms.Label(frozenset())))
+    return _packed(cuts) if cuts else None
+
+
+def _along(read: _Read, name: str, label: rhythms.Label) -> Iterator[_Cut]:
     starts = list(np.arange(0, max(read.length_s - WINDOW_S, 0) + 1e-9, WINDOW_S))
     if read.length_s - WINDOW_S - starts[-1] >= WINDOW_S / 2:
         starts.append(read.length_s - WINDOW_S)

@@ -70,11 +70,12 @@ def train_atrial(
 def train_strips(
     data: Sets,
     out: Annotated[Path, typer.Option("--out", help="Where the forests go (safetensors).")],
+    work: Work = None,
 ) -> None:
     """Grow the forests that name short strips of one lead: normal rhythm, atrial fibrillation, another, noise."""
     from stream.evaluate.strips import train
 
-    train(data, out)
+    train(data, out, work)
 
 
 @app.command("quality")

@@ -1,4 +1,8 @@
-"""Four classes of short strips (`cinc2017`) by the forests of `ecg.strip_class`, and the challenge's score of them."""
+"""Four classes of short strips (`cinc2017`) by the forests of `ecg.strip_class`, and the challenge's score of them.
+
+The forests weigh what the network says, too (`model.strips`). Out of fold they are grown anew without each fold's
+records, on what networks said that had not learned from a strip, as it is kept beside the shipped forests.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,11 @@ from numpy.typing import NDArray
 from ecg import strip_class, strip_fit
 from ecg.strip_class import CLASSES, Class
 from ecg.strip_fit import Described
-from stream.evaluate import run
+from model import strips
+from model.commit import commit
+from model.crossval import Asked, material
+from stream.commands.common import say
+from stream.evaluate import diagnosis, run
 from stream.evaluate.figures import folds as divide
 
 NAMED: dict[str, Class] = {"normal": "N", "af": "A", "other": "O"}
@@ -34,9 +42,12 @@ def decide(folder: Path, failed: dict[str, str], *, cross_validate: bool) -> dic
     What could not be read is added to `failed`. Records are not tied to patients in this set: folds are by record.
     """
     truth = reference(folder)
-    outcome = run.over([folder / name for name in sorted(truth)], strip_fit.collect)
-    failed.update({f"cinc2017/{name}": reason for name, reason in outcome.failed.items()})
-    found = list(outcome.results.values())
+    paths = [folder / name for name in sorted(truth)]
+    outcome = run.over(paths, strip_fit.collect if cross_validate else strips.collect)
+    found, reasons = list(outcome.results.values()), dict(outcome.failed)
+    if cross_validate:
+        found = _beside_kept(found, reasons)
+    failed.update({f"cinc2017/{name}": reason for name, reason in reasons.items()})
     called = _out_of_fold(found, truth) if cross_validate else _called(strip_class.shipped(), found)
     taught = set() if cross_validate else taught_by()
     return {name: Decided(truth[name], each, name in taught) for name, each in called.items()}
@@ -53,6 +64,14 @@ def taught_by() -> set[str]:
     return set(strip_class.made(strip_class.SHIPPED.read_bytes())["records"]["cinc2017"])
 
 
+def _beside_kept(found: Sequence[Described], reasons: dict[str, str]) -> list[Described]:
+    """Put what was said of each strip out of fold behind what describes it; where nothing is kept, that is a reason."""
+    said = strip_class.said_out_of_fold(strip_class.SHIPPED.read_bytes())
+    lacking = "no answer of a network that had not learned from it lies beside the shipped forests"
+    reasons |= {each.record: lacking for each in found if each.record not in said}
+    return [strip_fit.beside(each, said[each.record]) for each in found if each.record in said]
+
+
 def _out_of_fold(found: Sequence[Described], truth: dict[str, Class]) -> dict[str, Class]:
     called: dict[str, Class] = {}
     for fold in divide({each.record for each in found}, _FOLDS):
@@ -66,26 +85,32 @@ def _called(forests: strip_class.Forests, found: Sequence[Described]) -> dict[st
     return {each.record: strip_class.classify(forests, each.features) for each in found}
 
 
-def train(data: Path, out: Path) -> None:
+def train(data: Path, out: Path, work: Path | None) -> None:
     """Grow the forests on the strips of `cinc2017` in a folder of the sets, and write them as safetensors.
+
+    What the network says of a strip comes from the folds of `vigil train net`, which are trained where the folder of
+    work does not hold them.
 
     Raises
     ------
     ValueError
-        If they are not there.
+        If the strips are not there, or nothing to train the network on.
     """
-    from model.commit import commit
-
     truth = reference(data / "cinc2017")
-    found = run.over([data / "cinc2017" / name for name in sorted(truth)], strip_fit.collect)
+    found = run.over([data / "cinc2017" / name for name in sorted(truth)], strip_fit.collect).results
+    with diagnosis.folder(work) as held:
+        asked = Asked(data, held)
+        said = strips.out_of_fold(asked, material(asked, diagnosis.report), say)
+    said = {name: said[name] for name in found if name in said}
     how = {
-        "command": "vigil train strips --data DIR --out FILE",
+        "command": "vigil train strips --data DIR --out FILE --work FOLDER",
         "seed": strip_fit.SEED,
         "split": f"{_FOLDS} folds by record for the figures; the forests are grown on all",
         "commit": commit(),
-        "records": {"cinc2017": sorted(found.results)},
+        "network": f"out of the {asked.folds} folds of vigil train net, seed {asked.seed}, {asked.epochs} epochs",
     }
-    out.write_bytes(strip_class.encode(strip_fit.fit(list(found.results.values()), truth), how))
+    forests = strip_fit.fit([strip_fit.beside(found[name], said[name]) for name in said], truth)
+    out.write_bytes(strip_class.encode(forests, said, how))
 
 
 def confusion(pairs: Sequence[tuple[Class, Class]]) -> NDArray[np.float64]:

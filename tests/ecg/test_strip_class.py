@@ -8,9 +8,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg.strip_class import CLASSES, SHIPPED, Class, Forests, classify, decode, encode, judge, log_odds, made, shipped
+from ecg.forest import log_odds as odds_of
+from ecg.forest_grow import grow
+from ecg.strip_class import (
+    CLASSES,
+    SAID,
+    SHIPPED,
+    Class,
+    Forests,
+    classify,
+    decode,
+    encode,
+    log_odds,
+    made,
+    said_out_of_fold,
+    shipped,
+)
 from ecg.strip_features import NAMES, Strip, features, prepare
-from ecg.strip_fit import Described, collect, fit, read_reference
+from ecg.strip_fit import GROWN, SEED, Described, beside, collect, fit, read_reference
 
 RATE_HZ = 300.0
 
@@ -35,15 +50,6 @@ def irregular(seconds: float = 30.0) -> NDArray[np.float64]:
 
 def said(x: NDArray) -> dict[str, float]:
     return dict(zip(NAMES, features(prepare(x, RATE_HZ)).tolist(), strict=True))
-
-
-def test_a_regular_strip_with_p_waves_is_normal_and_an_irregular_one_without_them_fibrillation() -> None:
-    assert judge(signal(regular()), RATE_HZ) == "N"
-    assert judge(signal(irregular(), p_mv=0.0), RATE_HZ) == "A"
-
-
-def test_a_strip_of_noise_alone_is_noise() -> None:
-    assert judge((0.3 * np.random.default_rng(2).normal(size=9000)).astype(np.float32), RATE_HZ) == "~"
 
 
 @pytest.mark.parametrize("n", [1, 60, 400, 9000])
@@ -74,7 +80,7 @@ def test_a_strip_of_few_beats_has_no_waves() -> None:
 def test_the_class_with_the_best_odds_is_taken() -> None:
     trees = shipped().normal
     level = Forests(*(trees._replace(base=np.array([base]), leaf=0 * trees.leaf) for base in (0.1, 0.4, 0.3, 0.2)))
-    described = np.zeros(len(NAMES), np.float32)
+    described = np.zeros(len(NAMES) + SAID, np.float32)
     assert log_odds(level, described).tolist() == pytest.approx([0.1, 0.4, 0.3, 0.2])
     assert classify(level, described) == "A"
 
@@ -83,10 +89,29 @@ def test_forests_come_back_from_bytes_and_say_how_they_were_made() -> None:
     how = made(SHIPPED.read_bytes())
     assert how["command"].startswith("vigil train strips")
     assert {*how} >= {"seed", "split", "commit", "records"}
-    again = decode(encode(shipped(), how))
+    said = said_out_of_fold(SHIPPED.read_bytes())
+    assert list(said) == how["records"]["cinc2017"]
+    kept = encode(shipped(), dict(reversed(said.items())), how)
+    assert all(np.array_equal(each, said[name]) for name, each in said_out_of_fold(kept).items())
+    assert {each.shape for each in said.values()} == {(SAID,)}
+    again = decode(kept)
     assert all(np.array_equal(a, b) for x, y in zip(again, shipped(), strict=True) for a, b in zip(x, y, strict=True))
     with pytest.raises(ValueError, match="forests must be of"):
-        decode(encode(shipped(), how).replace(b"noise.base", b"noise.bass"))
+        decode(kept.replace(b"noise.base", b"noise.bass"))
+
+
+def test_what_a_network_says_stands_behind_what_describes_a_strip() -> None:
+    found = beside(Described("A00001", np.arange(3, dtype=np.float32)), np.array([7, 8], np.float16))
+    assert found.record == "A00001"
+    assert found.features.dtype == np.float32
+    assert found.features.tolist() == [0, 1, 2, 7, 8]
+
+
+def test_the_shipped_forests_weigh_what_the_network_says_as_well_as_what_describes_a_strip() -> None:
+    used = np.concatenate([trees.feature[np.isfinite(trees.cut)] for trees in shipped()])
+    assert used.max() < len(NAMES) + SAID
+    assert (used < len(NAMES)).any()
+    assert (used >= len(NAMES)).any()
 
 
 def table(n: int = 80) -> tuple[list[Described], dict[str, Class]]:
@@ -108,6 +133,16 @@ def test_what_is_grown_knows_strips_that_it_was_not_shown_and_the_order_of_recor
     assert all(np.array_equal(a, b) for x, y in zip(forests, again, strict=True) for a, b in zip(x, y, strict=True))
     right = [classify(forests, each.features) == truth[each.record] for each in others]
     assert np.mean(right) > 0.8
+
+
+def test_a_forest_says_the_mean_of_what_several_growths_of_it_say() -> None:
+    found, truth = table(120)
+    x = np.array([each.features for each in found])
+    so = np.array([truth[each.record] == "A" for each in found])
+    each = [grow(x, so, np.ones(len(x)), SEED + k) for k in range(GROWN)]
+    assert not np.array_equal(each[0].leaf, each[1].leaf)
+    said = log_odds(fit(found, truth), x[0])[CLASSES.index("A")]
+    assert said == pytest.approx(np.mean([odds_of(trees, x[0]) for trees in each]), abs=1e-5)
 
 
 def test_without_strips_of_every_class_nothing_is_grown() -> None:
