@@ -123,6 +123,14 @@ def ablations(data: Sets, json: Json = False, work: Work = None) -> None:
     raise SystemExit(evaluate(data, json=json, work=work))
 
 
+@app.command("labels")
+def labels(data: Sets, json: Json = False, work: Work = None) -> None:
+    """Train the network with fewer and fewer labels, with and without pretraining that needs none, on two folds."""
+    from stream.evaluate.labels import evaluate
+
+    raise SystemExit(evaluate(data, json=json, work=work))
+
+
 @app.command("explanation")
 def explanation(
     data: Sets,
