@@ -17,7 +17,7 @@
 * **False alarms** a bed a day by condition, on `mitdb` and `vfdb`: alarms more than 5 s from any event of their
   condition, over all hours without one; extreme rates on `mitdb` alone, which has beats.
 * `ltafdb`: atrial fibrillation by duration, the rule given the annotated beats (`stream.evaluate.atrial`).
-* `cinc2017`: four classes of short strips by forests (`ecg.strip_class`), on what the front end says.
+* `cinc2017`: four classes of short strips by forests (`ecg.strip_class`), on what front end and network say.
 
 Parts of the pipeline were learned from some of these records (`ecg.learned`): headlines leave the patients out that a
 part which can change the figure has seen, and figures ending in `_in_sample` are theirs. With `cross_validate` all of
