@@ -35,8 +35,8 @@ atrial flutter, `ventricular_fibrillation` ventricular flutter.
 
 ## What it is for, and not for
 
-**It decides no alarm.** Its answer stands in the evidence of alerts and feeds a bed's risk level, which it lifts to
-`high` at most; alarms come from rules:
+**It raises no alarm, and touches no lethal one.** Its answer stands in the evidence of alerts and feeds a bed's risk
+level, which it lifts to `high` at most; alarms come from rules, of which it may withhold one of medium priority:
 
 {part}
 

@@ -9,13 +9,14 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ecg import weights_file
 from model import baselines, dataset, monitors, train
 from model.ablations import VARIANTS
 from model.dataset import Records, Report
@@ -54,6 +55,10 @@ class Asked(NamedTuple):
         """Return where the answers of a model of one fold are kept."""
         tuned = "" if self.start is None else f"-{hashlib.sha256(self.start.read_bytes()).hexdigest()[:8]}"
         return self.work / f"{name}{tuned}-{self.seed}-{self.epochs}-{k}of{self.folds}.npz"
+
+    def network(self, k: int) -> Path:
+        """Return where the tensors of the network of one fold are kept."""
+        return self.file(NET, k).with_suffix(".safetensors")
 
     def fit(self, sets: Sets, seed: int, make: Callable[[], Net] = Net, show: Show = lambda line: None) -> nn.Module:
         """Train a network once."""
@@ -144,6 +149,8 @@ def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     if name in NETWORKS:
         sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
         net = asked.fit(sets, seed, NETWORKS[name])
+        if name == NET:
+            asked.network(k).write_bytes(weights_file.pack(tensors(net), {}))
         said = train.all_sets(net, records, mine)
         if held.windows is not None:
             said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))
@@ -158,6 +165,11 @@ def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
         said = {of: baselines.linear(x, train.truths(records), rows)[mine] for of, x in features.items()}
     rest = np.zeros((len(mine), len(RHYTHMS)), np.float32)
     return {of: np.concatenate([logits, rest], axis=1) for of, logits in said.items()}
+
+
+def tensors(net: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return all that a network has learned, by name."""
+    return {name: held.numpy() for name, held in net.state_dict().items()}
 
 
 def probabilities(logits: NDArray[np.float32], truth: NDArray[np.int8], fold: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Risk level of a bed, from what the rules found and what the network saw, with hysteresis in both.
 
-The network decides no alarm. By itself it lifts a bed to `high` at most; `critical` is for a lethal condition that
-the rules found. A level rises soon and falls slowly, and never falls for want of a signal.
+The network raises no alarm. By itself it lifts a bed to `high` at most; `critical` is for a lethal condition that the
+rules found. A level rises soon and falls slowly, and never falls for want of a signal. The running mean of what the
+network says also tells where it doubts a rule: of atrial fibrillation alone.
 """
 
 from __future__ import annotations
@@ -51,9 +52,17 @@ THRESHOLDS: tuple[Threshold, ...] = (
     Threshold(("arrhythmia",), 0.8, GUARDED, "an arrhythmia"),
 )
 """What the network may ask for; of the thresholds of the same classes the first one that is met counts."""
+DOUBTED: dict[str, tuple[float, float]] = {"atrial_fibrillation": (0.05, 0.025)}
+"""Conditions of medium priority that are not announced below the first smoothed probability, and are taken back below
+the second once they were."""
 PART: tuple[tuple[str, str, str, str, str], ...] = (
     ("VT, VF", "no", "risk to `high` at most", "no", "no"),
-    ("atrial fibrillation, arrhythmia", "no", "risk to `guarded`", "no", "no"),
+    (
+        *("atrial fibrillation", "no", "risk to `guarded`"),
+        "below 5 % it is withheld, on record; that intervals are irregular still alarms",
+        "no",
+    ),
+    ("arrhythmia", "no", "risk to `guarded`", "no", "no"),
     ("sinus, SVT, asystole, paced", "no", "told in the evidence", "no", "no"),
     ("noise", "no", "the signal counts as bad for the risk", "no", "no"),
     ("normal, conduction disorder, infarction, hypertrophy, ST-T", "no", "told in the evidence", "no", "no"),
@@ -161,6 +170,31 @@ class RiskLevel:
         state.last_ns, state.bad_signal = now_ns, blind
         state.reasons = _words(state, asked, heart_rate_bpm, net_running)
         return self.current if state.level != before else None
+
+    def doubt(self, condition: str, *, announced: bool) -> float | None:
+        """Return the smoothed probability of a condition where it is so low that an alarm is to be withheld, else None.
+
+        Before the network's first answer nothing is doubted.
+
+        Parameters
+        ----------
+        condition : str
+            Of `DOUBTED`; any other is never doubted.
+        announced : bool
+            Its alarm is on.
+
+        Examples
+        --------
+        >>> risk = RiskLevel()
+        >>> risk.doubt("atrial_fibrillation", announced=False)
+        >>> _ = risk.step(0, {"atrial_fibrillation": 0.03}, 72.0, [], False, True)
+        >>> risk.doubt("atrial_fibrillation", announced=False), risk.doubt("atrial_fibrillation", announced=True)
+        (0.03, None)
+        """
+        probability = self._state.smoothed.get(condition)
+        if condition not in DOUBTED or probability is None:
+            return None
+        return probability if probability < DOUBTED[condition][announced] else None
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""

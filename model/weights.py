@@ -28,7 +28,7 @@ from ecg import weights_file
 from ecg.lead import STANDARD
 from ecg.window import CHUNKS
 from model.commit import commit
-from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
+from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities, tensors
 from model.frontend import CHUNK_TOKENS, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
 from model.measured import BEAT, SPREAD, spread, steepest
@@ -289,42 +289,78 @@ def make(
 ) -> bytes:
     """Train on all records, calibrate on answers out of fold, and return a file of weights that tells `figures`."""
     answers = out_of_fold(asked, held, [NET], show)
-    logits = answers[NET]
-    truth = truths(held.copies[0])
-    every, seen = np.arange(len(held.record_fold)), np.arange(len(held.window_fold))
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    sets = Sets(held.copies, every, held.windows, seen)
-    net = asked.fit(sets, asked.seed, show=lambda line: show(f"all: {line}"))
+    every = np.arange(len(held.record_fold)), np.arange(len(held.window_fold))
+    net = asked.fit(
+        Sets(held.copies, every[0], held.windows, every[1]), asked.seed, show=lambda line: show(f"all: {line}")
+    )
     base = None if asked.start is None else load(asked.start)
-    before = {} if base is None else base.made
-    rhythm = before.get("rhythm_calibration", (1.0, (0.0,) * len(RHYTHMS)))
-    if held.windows is not None:
-        used = counted(held.windows)
-        rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
-    windows = [] if held.windows is None else np.unique(held.windows.patient).tolist()
-
-    def probability(of: str) -> NDArray[np.float64]:
-        return probabilities(logits[of], truth, held.record_fold)
-
     made = {
-        "format": FORMAT,
         "command": command,
+        "split": f"{asked.folds} folds by patient for the figures and the calibration; the weights are trained on all",
+        "from": None if base is None else base.sha256,
+        "figures": figures(answers),
+    }
+    return weights_file.pack(
+        tensors(net), _made(asked, held, answers[NET], *every, {} if base is None else base.made) | made
+    )
+
+
+def keep_folds(asked: Asked, held: Material, logits: Answers, command: str) -> None:
+    """Write the network of each fold into the folder of work, calibrated on the answers of the other folds.
+
+    Parameters
+    ----------
+    asked, held
+        As of `crossval.out_of_fold`, whose answers of the network `logits` are.
+    command : str
+    """
+    for k in range(asked.folds):
+        if not asked.network(k).is_file():  # answers of before networks were kept
+            continue
+        learned = safetensors.numpy.load_file(asked.network(k))
+        others = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.window_fold != k)
+        made = {
+            "command": command,
+            "split": f"without fold {k + 1} of {asked.folds} by patient",
+            "from": None,
+            "figures": {},
+        }
+        kept = weights_file.pack(learned, _made(asked, held, logits, *others, {}) | made)
+        (asked.work / f"fold-{k + 1}.safetensors").write_bytes(kept)
+
+
+def _made(
+    asked: Asked,
+    held: Material,
+    logits: Answers,
+    records: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    before: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return how weights were made from some records and windows, calibrated on answers to these out of fold."""
+    truth, fold = truths(held.copies[0])[records], held.record_fold[records]
+    rhythm = before.get("rhythm_calibration", (1.0, (0.0,) * len(RHYTHMS)))
+    patients: list[str] = []
+    if held.windows is not None:
+        used = windows[counted(held.windows)[windows]]
+        rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
+        patients = np.unique(held.windows.patient[windows]).tolist()
+    told = {of: probabilities(logits[of][records], truth, fold) for of in LEAD_SETS}
+    return {
+        "format": FORMAT,
         "commit": commit(),
         "seed": asked.seed,
         "epochs": asked.epochs,
-        "split": f"{asked.folds} folds by patient for the figures and the calibration; the weights are trained on all",
-        "from": None if base is None else base.sha256,
-        "records": sorted({*before.get("records", ()), *held.copies[0].name.tolist()}),
-        "monitors": sorted({*before.get("monitors", ()), *windows}),
-        "calibration": {of: calibrate(logits[of][:, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
+        "records": sorted({*before.get("records", ()), *held.copies[0].name[records].tolist()}),
+        "monitors": sorted({*before.get("monitors", ()), *patients}),
+        "calibration": {of: calibrate(logits[of][records, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
         "rhythm_calibration": list(rhythm),
-        "conformal": {of: conformal(probability(of), truth).tolist() for of in LEAD_SETS},
-        "figures": figures(answers),
+        "conformal": {of: conformal(said, truth).tolist() for of, said in told.items()},
         "versions": {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
         | {"python": platform.python_version()},
     }
-    return weights_file.pack({name: held.numpy() for name, held in net.state_dict().items()}, made)
 
 
 def load(path: Path | str) -> Network:

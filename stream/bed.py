@@ -59,6 +59,8 @@ LEAVING_NS = 10_000_000_000
 """A device that nobody misses is shown as ended until it was silent for this long."""
 TELLING = frozenset({*LETHAL, "all_leads_off", "artefact_suspended"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
+FIBRILLATING, IRREGULAR = "atrial fibrillation", "irregular"
+"""What a rhythm is called, and what instead where the network sees none."""
 MOST_SPIKES = 64
 """Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
 FORGET_NS = 60_000_000_000
@@ -212,6 +214,8 @@ class Bed:
             step = state.ladder.decided(step, end_ns, self.alarm.holding(), clear=self.rhythm.clear)
         if self.confirm.pulse_leads:
             step = self._confirmed(end, end_ns, step)
+        if step.rhythm == FIBRILLATING or step.findings:
+            step = self._doubted(step)
         self._remember(step, beats)
         self._announce([*step.findings, *technical(self.state, self.setup)])
         if end % ANALYSIS_HZ == 0:
@@ -224,6 +228,20 @@ class Bed:
         for finding in () if self.alarm.standby else confirmed.told:
             self._withhold(finding)
         return Step(confirmed.findings, None, "unknown") if confirmed.withheld else step
+
+    def _doubted(self, step: Step) -> Step:
+        """Withhold atrial fibrillation where the network sees none, and say so once; its intervals stay irregular."""
+        name = "atrial_fibrillation"
+        probability = self.risk.doubt(name, announced=name in self.alarm.holding())
+        if probability is None or self.setup.weights.get("net") is None:
+            return step
+        for finding in step.findings:
+            if finding.condition == name and not self.alarm.standby and finding.onset_ns != self.state.doubted_ns:
+                self.state.doubted_ns = finding.onset_ns
+                why = f"{finding.trace}; withheld: the network sees it at {100 * probability:.1f} % (mean of 30 s)"
+                self._withhold(finding._replace(trace=why))
+        findings = [finding for finding in step.findings if finding.condition != name]
+        return step._replace(findings=findings, rhythm=IRREGULAR if step.rhythm == FIBRILLATING else step.rhythm)
 
     def _advance(self, now_ns: int) -> None:
         """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""

@@ -89,9 +89,9 @@ class State(msgspec.Struct):
     `blind_steps` counts steps since a heart, or why none is seen, could last be told, also over restarts; `links`
     those of the chain whose head is `chain`, `commands` the ones since the last seal that are commands. `spikes` are
     those of a pacer that the rules have not reached, `ladder` is where the artefact ladder stands, `fibrillatory`
-    whether the wave was called so since it went on; `withheld` counts the alarms that a pulse withheld. Inputs in a row
-    that could not be accepted are counted twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the
-    log.
+    whether the wave was called so since it went on; `withheld` counts the alarms that a pulse or the network withheld,
+    `doubted_ns` is the onset of the last that the network did. Inputs in a row that could not be accepted are counted
+    twice: `bad_heard` as of the whole batch, `bad_frames` in the order of the log.
     """
 
     covers: int = -1
@@ -121,6 +121,7 @@ class State(msgspec.Struct):
     ladder: Ladder = msgspec.field(default_factory=Ladder)
     fibrillatory: bool = False
     withheld: int = 0
+    doubted_ns: int = 0
     probabilities: dict[str, float] | None = None
     gap_s: float = 0.0
     gap_ns: int = 0

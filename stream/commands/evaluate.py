@@ -66,12 +66,15 @@ def rhythm(
     worst: Worst = 0,
     plot: Plot = None,
     cross_validate: CrossValidate = False,
+    net: Annotated[
+        str, typer.Option(help="Weights file, `shipped`, `none`, or a folder of work with the networks of folds.")
+    ] = "shipped",
 ) -> None:
     """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms."""
     from stream.evaluate.rhythm import evaluate
 
     raise SystemExit(
-        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate, net=net)
     )
 
 

@@ -37,6 +37,7 @@ SETS = {ZSCORED: "", RAW: "_raw", OWN: "_own"}
 """Sets, and how names of their figures end."""
 LEADS = {"12": "", "ii_v1": "_leads_ii_v1", "ii": "_lead_ii", "i": "_lead_i"}
 IN_SAMPLE = "_in_sample"
+KEEPING = "vigil evaluate diagnosis --cross-validate --data DIR --work FOLDER"
 MODELS = (crossval.NET, crossval.RESNET, crossval.RANDOM, crossval.BOOSTING)
 NOTES = (
     "rows of ptbxl_zscored carry no patient ids: two records of one patient may lie in two folds",
@@ -64,7 +65,7 @@ def evaluate(
     cross_validate : bool
         Train without each fold's patients, and print figures out of fold.
     work : Path, optional
-        Folder in which folds are kept, so that a run can go on where it ended.
+        Folder in which folds are kept, so that a run can go on where it ended, and the network of each.
     file : Path, optional
         Weights to score instead of those that come with Vigil.
     picture : Path, optional
@@ -126,7 +127,9 @@ def _cross_validated(data: Path, work: Path | None, picture: Path | None) -> dic
     with folder(work) as held:
         asked = Asked(data, held)
         material = crossval.material(asked, report)
-        found, curves = _scored(crossval.out_of_fold(asked, material, MODELS, say), material)
+        answers = crossval.out_of_fold(asked, material, MODELS, say)
+        weights.keep_folds(asked, material, answers[crossval.NET], KEEPING)
+        found, curves = _scored(answers, material)
     if picture is not None:
         reliability.draw(picture, curves, [_error(curve, found) for curve in curves])
     return found | {"reliability": {curve.name: reliability.as_object(curve) for curve in curves}}

@@ -40,7 +40,9 @@ from ecg.learned import LEARNED, has_seen
 from ecg.record import annotations, read
 from ecg.segments import ventricular
 from stream.analyze import EPOCH_NS, analyze
+from stream.commands.common import say
 from stream.evaluate import atrial, run, strips
+from stream.evaluate.networks import Networks, networks
 from stream.evaluate.refit import Anew, judging, rhythm_out_of_fold
 from stream.evaluate.rhythm_figures import Found, report, text
 from stream.evaluate.strip import Band, draw
@@ -51,33 +53,51 @@ STRIP_S, DRAWN = 30.0, 10
 
 
 def evaluate(
-    data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
+    data: Path,
+    *,
+    json: bool,
+    decisions: Path | None,
+    worst: int,
+    plot: Path | None,
+    cross_validate: bool,
+    net: str = "shipped",
 ) -> int:
-    """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored."""
+    """Score the sets of a folder and print the figures; returns the exit status, 2 only if nothing could be scored.
+
+    Parameters
+    ----------
+    net : str
+        What `stream.evaluate.networks.networks` takes.
+    """
+    try:
+        judges = networks(net)
+    except (OSError, ValueError) as error:
+        say(str(error))
+        return 2
     refitted = rhythm_out_of_fold(data, SETS) if cross_validate else None
     anew = refitted.anew if refitted else {}
-    found = _run(data, anew, cross_validate=cross_validate)
+    found = _run(data, anew, judges, cross_validate=cross_validate)
     costly = sorted((each for each in found.watched if each.cost), key=lambda each: -each.cost)
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in _lines(found)))
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         for each in costly[: worst or DRAWN]:
-            _plot(data, each, plot, anew.get(each.patient, Anew()))
+            _plot(data, each, plot, anew.get(each.patient, Anew()), judges)
     result = report(found, costly[:worst], refitted)
     print(msgspec.json.encode(result).decode() if json else text(result))
     return 0 if found.watched or found.ltafdb or found.cinc2017 else 2
 
 
-def _run(data: Path, anew: Mapping[str, Anew], *, cross_validate: bool) -> Found:
+def _run(data: Path, anew: Mapping[str, Anew], judges: Networks, *, cross_validate: bool) -> Found:
     """Run whatever sets the folder has."""
-    found = Found([], {}, {}, {}, [])
+    found = Found([], {}, {}, {}, [], judges.seen)
     for record_set in SETS:
         paths = run.records(data / record_set)
         if not paths:
             found.absent.append(record_set)
             continue
-        outcome = run.over(paths, partial(watch, record_set=record_set, anew=anew))
+        outcome = run.over(paths, partial(watch, record_set=record_set, anew=anew, networks=judges))
         found.watched.extend(outcome.results.values())
         found.failed.update({f"{record_set}/{name}": reason for name, reason in outcome.failed.items()})
     paths = sorted(path.with_suffix("") for path in (data / "ltafdb").glob("*.atr"))
@@ -100,7 +120,8 @@ def _lines(found: Found) -> list[dict[str, Any]]:
     for each in found.watched:
         line = {
             "set": each.record_set,
-            "seen_by": [part for part in LEARNED if has_seen([part], each.patient)],
+            "seen_by": [part for part in LEARNED if has_seen([part], each.patient)]
+            + ["network"] * (each.patient in found.network_seen),
             **msgspec.to_builtins(each),
         }
         lines.append({name: value for name, value in line.items() if name != "record_set"})
@@ -112,12 +133,12 @@ def _lines(found: Found) -> list[dict[str, Any]]:
     return lines
 
 
-def _plot(data: Path, each: Watched, out: Path, anew: Anew) -> None:
+def _plot(data: Path, each: Watched, out: Path, anew: Anew, judges: Networks) -> None:
     """Draw the first wrong segment, or the first false alarm, of a record."""
     path = data / each.record_set / each.record
     recording, reference = read(path), annotations(path)
     with judging(anew):
-        analyzed = analyze(recording, {})
+        analyzed = analyze(recording, judges.judging(each.patient))
     alarms = spans(analyzed.alerts, EPOCH_NS, recording.duration_s)
     rhythms = ventricular(reference, recording.rate_hz, recording.duration_s)
     bands = [Band(f"reference: {name}", [(a, b) for a, b in at]) for name, at in rhythms.items() if len(at)]

@@ -21,18 +21,29 @@ from stream.evaluate.watched import EPISODES, FALSE, SHOCKED, Watched
 from stream.records import missing
 
 DAY_S = 86_400.0
-VENTRICULAR, ATRIAL = ("wave", "beats", "run", "artefact"), ("wave", "beats", "atrial", "artefact")
-"""Learned parts (`ecg.learned`) that can change the figures of ventricular rhythms and rates, and those of AF."""
+NETWORK = "network"
+VENTRICULAR, ATRIAL = ("wave", "beats", "run", "artefact"), ("wave", "beats", "atrial", "artefact", NETWORK)
+"""Learned parts (`ecg.learned`, and the network) that can change the figures of ventricular rhythms and rates, and
+those of AF."""
 
 
 class Found(NamedTuple):
-    """All that was run: records of the sets with alarms, of the two others, what failed and what is absent."""
+    """All that was run: records of the sets with alarms, of the two others, what failed and what is absent.
+
+    `network_seen` are the patients whom the network that judged them was trained on.
+    """
 
     watched: list[Watched]
     ltafdb: dict[str, atrial.Seconds]
     cinc2017: dict[str, strips.Decided]
     failed: dict[str, str]
     absent: list[str]
+    network_seen: frozenset[str] = frozenset()
+
+    def is_seen(self, parts: Sequence[str], patient: str) -> bool:
+        """Say whether any of some learned parts has seen a patient."""
+        known = [part for part in parts if part != NETWORK]
+        return has_seen(known, patient) or (NETWORK in parts and patient in self.network_seen)
 
 
 def shockable(found: Sequence[Watched], suffix: str, into: Figures) -> None:
@@ -146,8 +157,8 @@ def report(found: Found, costly: Sequence[Watched], refitted: Refitted | None = 
     anew = refitted.parts if refitted else ()
     for parts, adders in _GROUPS:
         fixed = [part for part in parts if part not in anew]
-        seen = [each for each in found.watched if has_seen(fixed, each.patient)]
-        unseen = [each for each in found.watched if not has_seen(fixed, each.patient)]
+        seen = [each for each in found.watched if found.is_seen(fixed, each.patient)]
+        unseen = [each for each in found.watched if not found.is_seen(fixed, each.patient)]
         for add in adders:
             add(unseen, "", figures)
             if seen:
@@ -155,7 +166,7 @@ def report(found: Found, costly: Sequence[Watched], refitted: Refitted | None = 
     _add_atrial(found, figures, anew)
     counts = {"records": len(found.watched) + len(found.ltafdb) + len(found.cinc2017)}
     counts |= {
-        "records_in_sample": sum(_is_in_sample(each, anew) for each in found.watched),
+        "records_in_sample": sum(_is_in_sample(found, each, anew) for each in found.watched),
         "records_failed": len(found.failed),
     }
     return {
@@ -183,8 +194,8 @@ _GROUPS: tuple[tuple[Sequence[str], tuple[Callable[[Sequence[Watched], str, Figu
 )
 
 
-def _is_in_sample(each: Watched, anew: Sequence[str]) -> bool:
-    return has_seen([part for part in LEARNED if part not in anew], each.patient)
+def _is_in_sample(found: Found, each: Watched, anew: Sequence[str]) -> bool:
+    return found.is_seen([part for part in (*LEARNED, NETWORK) if part not in anew], each.patient)
 
 
 def _add_atrial(found: Found, into: Figures, anew: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ from ecg.segments import RAPID_BPM, Segment, called, label_all, rate_bpm, ventri
 from ecg.wave_fit import patient
 from ecg.wavelet import Denoiser
 from stream.analyze import EPOCH_NS, analyze
+from stream.evaluate.networks import Networks
 from stream.evaluate.refit import Anew, judging
 
 LONG_S = 10.0
@@ -100,11 +101,11 @@ SHOCKED = {"shockable": True, "other": False}
 """Labels that sensitivity and specificity are made of; asystole has a specificity of its own."""
 
 
-def watch(path: Path, record_set: str, anew: Mapping[str, Anew] | None = None) -> Watched:
+def watch(path: Path, record_set: str, anew: Mapping[str, Anew], networks: Networks) -> Watched:
     """Run one record through the pipeline, by what was fitted without its patient where that is given, and count."""
-    recording, reference = read(path), annotations(path)
-    with judging((anew or {}).get(patient(record_set, path.name), Anew())):
-        alarms = spans(analyze(recording, {}).alerts, EPOCH_NS, recording.duration_s)
+    recording, reference, whose = read(path), annotations(path), patient(record_set, path.name)
+    with judging(anew.get(whose, Anew())):
+        alarms = spans(analyze(recording, networks.judging(whose)).alerts, EPOCH_NS, recording.duration_s)
     return count(recording, reference, alarms, record_set)
 
 

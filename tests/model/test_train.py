@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from ecg import weights_file
 from model import baselines, crossval, dataset, train, weights
 from model.crossval import WINDOWS, Asked
 from model.labels import RHYTHMS
+from model.net import Net
 from model.rhythm_score import auroc
 from model.score import OUTPUTS
 from model.train import LEAD_SETS, Sets
 from stream.evaluate import diagnosis
+from stream.evaluate.networks import networks
 
 WIDTH = len(OUTPUTS) + len(RHYTHMS)
 
@@ -205,6 +208,8 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
                 seen = np.flatnonzero(held.window_fold == k)
                 said[WINDOWS] = np.concatenate([np.zeros((len(seen), len(OUTPUTS)), np.float32), rhythm[seen]], axis=1)
             np.savez(asked.file(name, k), allow_pickle=False, **said)
+    for k in range(asked.folds):
+        asked.network(k).write_bytes(weights_file.pack(crossval.tensors(Net()), {}))
     picture = tmp_path / "reliability.svg"
     assert diagnosis.evaluate(rows, json=True, cross_validate=True, work=tmp_path, picture=picture) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
@@ -220,6 +225,13 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
     assert sum(each["cases"] for each in found["reliability"]["rhythm_ece"]["bins"]) == len(strips.name)
     assert all(0 <= figures[name] <= intervals[name][1] for name in found["reliability"])
     assert "VT or VF" in picture.read_text()
+    judges = networks(str(tmp_path))
+    assert judges.of_fold.keys() == set(strips.patient)
+    for whose, fold in zip(strips.patient.tolist(), held.window_fold.tolist(), strict=True):
+        assert judges.of_fold[whose] == str(tmp_path / f"fold-{fold + 1}.safetensors")
+        made = weights.load(judges.of_fold[whose]).made
+        assert whose not in made["monitors"]
+        assert made["split"] == f"without fold {fold + 1} of 5 by patient"
 
 
 @pytest.mark.parametrize("name", [crossval.RESNET, crossval.RANDOM, crossval.BOOSTING])
