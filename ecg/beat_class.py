@@ -86,9 +86,8 @@ def describe(s, leads, anchor, since, vote, m, template, like, x, sums, f):
 
 
 @njit(cache=True)
-def evidence(f, since, weights):
+def evidence(f, since, w):
     """Return the points that speak for a complex being a beat; above 0 it is one."""
-    w = weights.evidence
     points = w.base + w.vote * min(0.0, f[VOTE]) + w.agree * min(0.0, f[AGREE])
     points += w.like * max(0.5, f[LIKE]) + w.known * max(0.0, f[KNOWN]) + w.apart * max(0.0, f[APART])
     points += w.early * max(-0.7, min(0.0, f[EARLY])) + w.steep * min(0.0, f[STEEP])
@@ -113,9 +112,8 @@ def is_t_wave(s, leads, anchor, m, since):
 
 
 @njit(cache=True)
-def ventricular(s, f, weights):
+def ventricular(s, f, w):
     """Return the first impression: the log-odds of being ventricular rather than normal or supraventricular."""
-    w = weights.ventricular
     if s.dominant < 0:
         return 8.0 * (f[MASS] + 0.2)
     early = max(-0.7, min(0.1, f[EARLY]))
@@ -134,9 +132,8 @@ def ventricular(s, f, weights):
 
 
 @njit(cache=True)
-def supraventricular(s, f, weights):
+def supraventricular(s, f, w):
     """Return the first impression of what is not ventricular: the log-odds of having come early from above."""
-    w = weights.supraventricular
     if s.dominant < 0:
         return -1.0
     z = w.base + w.early * min(0.0, f[EARLY] + 0.1) + w.earlier * min(0.0, f[EARLY] + 0.25)

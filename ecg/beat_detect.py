@@ -56,37 +56,37 @@ def _ranked(values, n, rank):
 
 
 @njit(cache=True)
-def _weigh(s, leads, rules):
+def _weigh(s, leads, levels):
     """Bring the leads' weights, and what turns their energy into a vote, in line with their levels."""
     for j in range(leads):
         q = s.lead[j]
         ratio = (q.level - q.noise) / (q.level + q.noise)
-        q.weight = max(0.02, ratio) ** rules.trust if q.level > FLOOR_MV else 0.001
-        q.taken_off = rules.noise_share * q.noise
+        q.weight = max(0.02, ratio) ** levels.trust if q.level > FLOOR_MV else 0.001
+        q.taken_off = levels.noise_share * q.noise
         q.gain = 1.0 / max(q.level - q.taken_off, 0.2 * q.level)
 
 
 @njit(cache=True)
-def _vote(s, leads, energy, blind, i, rules):
+def _vote(s, leads, energy, blind, i, levels):
     total, weights = 0.0, 0.0
     for j in range(leads):
         if blind[j, i] == 0:
             q = s.lead[j]
-            total += q.weight * min(rules.most_vote, max(0.0, energy[j, i] - q.taken_off) * q.gain)
+            total += q.weight * min(levels.most_vote, max(0.0, energy[j, i] - q.taken_off) * q.gain)
             weights += q.weight
     return total / weights if weights > 0.0 else 0.0
 
 
 @njit(cache=True)
-def _impress(s, leads, moved, since, like, template, scratch, weights):
+def _impress(s, leads, moved, since, like, template, scratch, of_v, of_s):
     """Describe a complex that may be a beat beside those before it, and give a first impression of its class."""
     m, long, f, sums = scratch[0], scratch[3], scratch[4], scratch[5]
     describe_beat(s, leads, moved, since, template, like, m, long, sums, f)
-    f[ODDS], f[EARLY_ODDS] = ventricular(s, f, weights), supraventricular(s, f, weights)
+    f[ODDS], f[EARLY_ODDS] = ventricular(s, f, of_v), supraventricular(s, f, of_s)
 
 
 @njit(cache=True)
-def _accept(s, leads, at, scratch, like, template, back, unsure, weights):
+def _accept(s, leads, at, scratch, like, template, back, unsure, judges):
     """Take a complex that is described as a beat: levels, intervals, templates.
 
     One of no class that may be none, `unsure`, is unclassifiable; its shape is remembered all the same, or a heart
@@ -108,7 +108,7 @@ def _accept(s, leads, at, scratch, like, template, back, unsure, weights):
     found.t_peak = t_at - SHAPE_DELAY if t_at >= 0 else t_at
     found.rr_s = (sample - found.sample) / 250.0 if s.n_beats > 0 else np.nan
     found.sample = sample
-    kind = ventricular_or_early(s, f, f[ODDS], weights.judges)
+    kind = ventricular_or_early(s, f, f[ODDS], judges)
     found.label = V if kind == 1 else S if kind == 2 else F if kind == 3 else Q if unsure else N
     found.width_ms = m[2]
     found.similarity = f[NORMAL]
@@ -133,16 +133,16 @@ def _accept(s, leads, at, scratch, like, template, back, unsure, weights):
 
 
 @njit(cache=True)
-def _reject(s, leads, at, points, t_wave, rules):
+def _reject(s, leads, at, points, t_wave, levels):
     """Take a peak as noise; the best since the last beat is kept for search-back."""
     for j in range(leads):
         q = s.lead[j]
-        q.noises[s.n_noise % RECENT] = min(q.at_peak, rules.noise_cap * q.level)
+        q.noises[s.n_noise % RECENT] = min(q.at_peak, levels.noise_cap * q.level)
     s.n_noise += 1
     for j in range(leads):
         q = s.lead[j]
         q.noise = _ranked(q.noises, s.n_noise, 4)
-    if points > rules.back and not t_wave and (s.back_at < 0 or points > s.back):
+    if points > levels.back and not t_wave and (s.back_at < 0 or points > s.back):
         s.back, s.back_at, s.back_vote = points, at, s.peak
         for j in range(leads):
             q = s.lead[j]
@@ -163,29 +163,31 @@ def _note(log, at, taken, f):
 def _judge(s, leads, scratch, rules):
     """Judge the peak that has stood for HOLD samples; True where it is a beat."""
     m, x, x2, _, f, sums, log = scratch
+    levels, weights = rules.levels, rules.weights
     at, vote = s.peak_at, s.peak
     since = at - s.beat_at
     if since < REFRACTORY:
         return False
     points, t_wave = -99.0, False
-    if vote >= rules.least_vote:
+    if vote >= levels.least_vote:
         measure(s, leads, at - DELAY, m)
         if m[0] >= SMALLEST_MV:
             template, like = recognise(s, leads, at - DELAY, x, sums)
             moved = describe(s, leads, at - DELAY, since, vote, m, template, like, x2, sums, f)
             t_wave = is_t_wave(s, leads, at - DELAY, m, since)
-            points = min(0.0, evidence(f, since, rules.weights)) if t_wave else evidence(f, since, rules.weights)
+            points = evidence(f, since, weights.evidence)
+            points = min(0.0, points) if t_wave else points
             if points > 0.0:
-                _impress(s, leads, moved, since, like, template, scratch, rules.weights)
-                odds = beat_odds(s, f, rules.weights.doubt)
+                _impress(s, leads, moved, since, like, template, scratch, weights.ventricular, weights.supraventricular)
+                odds = beat_odds(s, f, weights.doubt)
                 if is_none(s, odds):
                     points = 0.0
                 else:
-                    _accept(s, leads, at, scratch, like, template, False, odds < 0.0, rules.weights)
+                    _accept(s, leads, at, scratch, like, template, False, odds < 0.0, weights.judges)
             _note(log, at, 1 if points > 0.0 else 0, f)
     if points <= 0.0:
-        _reject(s, leads, at, points, t_wave or (since < 100 and f[LAST_STEEP] < -0.5), rules)
-    _weigh(s, leads, rules)
+        _reject(s, leads, at, points, t_wave or (since < 100 and f[LAST_STEEP] < -0.5), levels)
+    _weigh(s, leads, levels)
     return points > 0.0
 
 
@@ -193,22 +195,22 @@ def _judge(s, leads, scratch, rules):
 def _search_back(s, leads, now, scratch, rules):
     """Take the best peak since the last beat as one after all, where none came for long."""
     m, x, x2, _, f, sums, log = scratch
-    at = s.back_at
+    weights, at = rules.weights, s.back_at
     if now - at > MAX_LAG:
         s.back_at = -1
         return False
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     moved = describe(s, leads, at - DELAY, at - s.beat_at, s.back_vote, m, template, like, x2, sums, f)
-    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, rules.weights)
-    _accept(s, leads, at, scratch, like, template, True, False, rules.weights)
+    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, weights.ventricular, weights.supraventricular)
+    _accept(s, leads, at, scratch, like, template, True, False, weights.judges)
     _note(log, at, 2, f)
-    _weigh(s, leads, rules)
+    _weigh(s, leads, rules.levels)
     return True
 
 
 @njit(cache=True)
-def _learn(s, leads, energy, blind, i, rules):
+def _learn(s, leads, energy, blind, i, levels):
     usable = False
     for j in range(leads):
         if blind[j, i] == 0:
@@ -221,7 +223,7 @@ def _learn(s, leads, energy, blind, i, rules):
         for j in range(leads):
             q = s.lead[j]
             q.level = max(FLOOR_MV, 0.7 * q.largest)
-        _weigh(s, leads, rules)
+        _weigh(s, leads, levels)
         s.beat_at = s.time
 
 
@@ -232,23 +234,24 @@ def _mark_blind(s, leads, blind, i):
 
 
 @njit(cache=True)
-def _fade(s, leads, rules):
+def _fade(s, leads, levels):
     """Let the levels sink while no beat comes, so that smaller ones are found."""
     for j in range(leads):
         s.lead[j].level = max(FLOOR_MV, 0.85 * s.lead[j].level)
-    _weigh(s, leads, rules)
+    _weigh(s, leads, levels)
 
 
 @njit(cache=True)
 def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
     """Look at up to BLOCK filtered samples of a bed, one after another; returns how many beats `out` holds now."""
+    levels = rules.levels
     for i in range(size):
         t = s.time
         s.time = t + 1
         if s.learned < LEARNING:
-            _learn(s, n_leads, energy, blind, i, rules)
+            _learn(s, n_leads, energy, blind, i, levels)
             continue
-        vote = _vote(s, n_leads, energy, blind, i, rules)
+        vote = _vote(s, n_leads, energy, blind, i, levels)
         if s.rising == 0 and vote > s.vote:
             s.rising, s.peak = 1, 0.0
         s.vote = vote
@@ -263,7 +266,7 @@ def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
                 _mark_blind(s, n_leads, blind, i)
                 hit = _judge(s, n_leads, scratch, rules)
         since = t - s.beat_at
-        if not hit and s.back_at >= 0 and since > rules.gap * s.interval + HOLD:
+        if not hit and s.back_at >= 0 and since > levels.gap * s.interval + HOLD:
             _mark_blind(s, n_leads, blind, i)
             hit = _search_back(s, n_leads, t, scratch, rules)
         if hit:
@@ -271,7 +274,7 @@ def _block(s, n_leads, size, energy, blind, scratch, rules, out, n):
             out[n] = s.found
             n += 1
         elif since > 500 and since % 50 == 0:
-            _fade(s, n_leads, rules)
+            _fade(s, n_leads, levels)
     return n
 
 

@@ -81,7 +81,7 @@ def _classify(state, x, peaks, rules, labels, log):
         for i in range(done, done + size):
             s.time += 1
             if s.learned < LEARNING:
-                _learn(s, leads, energy, blind, i, rules)
+                _learn(s, leads, energy, blind, i, rules.levels)
             while k < len(peaks) and i >= peaks[k] + DELAY + ALIGN + HOLD:
                 if s.learned >= LEARNING and peaks[k] >= 0:
                     _mark_blind(s, leads, blind, i)
@@ -90,7 +90,7 @@ def _classify(state, x, peaks, rules, labels, log):
                 k += 1
             since = i - s.beat_at
             if s.learned >= LEARNING and since > 500 and since % 50 == 0:
-                _fade(s, leads, rules)
+                _fade(s, leads, rules.levels)
         done += size
         if s.time % BLOCK == 0:
             settle(s, leads)
@@ -102,31 +102,32 @@ def _take(s, leads, peak, before, energy, blind, scratch, rules):
     m, x, x2, _, f, sums, log = scratch
     at, vote = peak + DELAY, -1.0
     for i in range(max(0, peak + DELAY - ALIGN), peak + DELAY + ALIGN + 1):
-        now = _vote(s, leads, energy, blind, i, rules)
+        now = _vote(s, leads, energy, blind, i, rules.levels)
         if now > vote:
             at, vote = i, now
     at = max(at, s.beat_at + 1)
-    _note_noise(s, leads, max(0, before + DELAY + FAR), at - FAR, energy, rules)
+    _note_noise(s, leads, max(0, before + DELAY + FAR), at - FAR, energy, rules.levels)
     for j in range(leads):
         s.lead[j].at_peak = energy[j, at]
     measure(s, leads, at - DELAY, m)
     template, like = recognise(s, leads, at - DELAY, x, sums)
     moved = describe(s, leads, at - DELAY, at - s.beat_at, vote, m, template, like, x2, sums, f)
-    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, rules.weights)
-    _accept(s, leads, at, scratch, like, template, False, False, rules.weights)
+    weights = rules.weights
+    _impress(s, leads, moved, at - s.beat_at, like, template, scratch, weights.ventricular, weights.supraventricular)
+    _accept(s, leads, at, scratch, like, template, False, False, weights.judges)
     _note(log, at, 1, f)
-    _weigh(s, leads, rules)
+    _weigh(s, leads, rules.levels)
     return s.found.label
 
 
 @njit(cache=True)
-def _note_noise(s, leads, first, last, energy, rules):
+def _note_noise(s, leads, first, last, energy, levels):
     """Note the largest energy between two beats as noise."""
     if last <= first:
         return
     for j in range(leads):
         q = s.lead[j]
-        q.noises[s.n_noise % RECENT] = min(np.max(energy[j, first:last]), rules.noise_cap * q.level)
+        q.noises[s.n_noise % RECENT] = min(np.max(energy[j, first:last]), levels.noise_cap * q.level)
     s.n_noise += 1
     for j in range(leads):
         q = s.lead[j]

@@ -31,8 +31,8 @@ POINTS = 38
 """Points of a template, every second sample: 304 ms."""
 
 
-class Rules(NamedTuple):
-    """The numbers that decide what is a beat and of which class, in one place.
+class Levels(NamedTuple):
+    """The numbers that decide what may be a beat.
 
     A lead's `level` is what its QRS energy is like, its `noise` what the peaks between are like; the vote of the leads
     is the mean of (energy - noise) / (level - noise), so that 1 is a beat like the others.
@@ -52,6 +52,16 @@ class Rules(NamedTuple):
     """Points that are enough at search-back."""
     gap: float = 1.6
     """Search-back begins when no beat came for this many median intervals."""
+
+
+class Rules(NamedTuple):
+    """What decides what is a beat and of which class, in one place.
+
+    They lie apart since a function that is handed arrays counts references to each of them: one that is asked at every
+    sample or peak is handed the numbers that it needs.
+    """
+
+    levels: Levels = Levels()
     weights: Weights = Weights()
     """What was fitted to records."""
 

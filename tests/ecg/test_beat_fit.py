@@ -56,9 +56,13 @@ def test_the_terms_are_those_that_the_detector_weighs() -> None:
     for f in described(200):
         row, since = f[None], round(f[SINCE] * RATE)
         pairs = (
-            (beat_class.evidence(f, since, w), w.evidence, beat_fit.evidence_terms(row)),
-            (beat_class.ventricular(state[0], f, w), w.ventricular, beat_fit.ventricular_terms(row)),
-            (beat_class.supraventricular(state[0], f, w), w.supraventricular, beat_fit.supraventricular_terms(row)),
+            (beat_class.evidence(f, since, w.evidence), w.evidence, beat_fit.evidence_terms(row)),
+            (beat_class.ventricular(state[0], f, w.ventricular), w.ventricular, beat_fit.ventricular_terms(row)),
+            (
+                beat_class.supraventricular(state[0], f, w.supraventricular),
+                w.supraventricular,
+                beat_fit.supraventricular_terms(row),
+            ),
         )
         for ours, weights, terms in pairs:
             assert ours == pytest.approx(weights[0] + float(terms[0] @ np.array(weights[1:])), abs=1e-9)
