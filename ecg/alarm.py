@@ -9,7 +9,7 @@ that is logged. What may follow what is in one table (`ecg.alarm_table`); nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -146,11 +146,6 @@ class Alarm:
         until = self.state.paused_until
         return 0.0 if until is None else (until - self.state.now) / 1e9
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is an alarm that may change by itself: one that is latched waits for staff."""
-        return any(episode.stage != "latched" for episode in self.state.episodes.values())
-
     def active(self) -> tuple[str, ...]:
         """Return the conditions that a board shows, on, acknowledged or latched, worst first."""
         return self._in(_VISIBLE)
@@ -177,51 +172,13 @@ class Alarm:
                 raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}, got {finding.condition!r}")
         state = self.state
         self._pass_time(now_ns)
-        if state.standby or not (findings or self.goes_on):
+        if state.standby or not (findings or self._goes_on()):
             return []
         found = {finding.condition: _plain(finding) for finding in reversed(findings)}
         changes: list[Transition] = []
-        for name in _in_order(found.keys() | state.episodes.keys()):
+        for name in _in_order({*found, *state.episodes}):
             changes += self._hold(name, found[name], now_ns) if name in found else self._miss(name)
         return changes
-
-    def settled_ns(self, conditions: Collection[str]) -> float:
-        """Return for how long these conditions, holding on and no others, change nothing but when they were seen last.
-
-        What is fed every now and then in less than that time gives the same as if it were fed all along.
-
-        Parameters
-        ----------
-        conditions : collection of str
-            Those that were fed last.
-        """
-        state, least = self.state, math.inf
-        if state.standby:
-            return least
-        for name in conditions:
-            if name not in state.episodes:
-                return 0.0
-        for name, episode in state.episodes.items():
-            least = min(least, self._settled_ns(name, episode, holds=name in conditions))
-        return least
-
-    def _settled_ns(self, name: str, episode: Episode, *, holds: bool) -> float:
-        """Return the same of one alarm, whose condition holds on or is absent."""
-        stage, condition, now = episode.stage, CONDITIONS[name], self.state.now
-        covered = self._is_covered(name)
-        if stage == "latched":
-            return 0.0 if holds else math.inf
-        if (stage, "covered" if covered else "uncovered") in TABLE:
-            return 0.0
-        if not holds:
-            return 0.0 if stage == "pending" else condition.hold_s * 1e9 - (now - episode.seen)
-        least = condition.hold_s * 1e9 if condition.by_lead else math.inf
-        if stage in _WAITING and not covered:
-            due_ns = condition.delay_s * 1e9 - (now - episode.since)
-            least = min(least, due_ns if stage == "pending" else self._inhibited_s(name) * 1e9 - 1e3)
-        if stage == "acknowledged" and not condition.technical:
-            least = min(least, REMIND_NS - (now - episode.acknowledged))
-        return least
 
     def command(self, now_ns: int, action: Action) -> list[Transition]:
         """Carry out what staff asked for and return what changes; nothing where there is nothing to do.
@@ -258,6 +215,10 @@ class Alarm:
         """Return the conditions whose alarm is at one of some stages, worst first."""
         there = [name for name, episode in self.state.episodes.items() if episode.stage in stages]
         return tuple(_in_order(there)) if there else ()
+
+    def _goes_on(self) -> bool:
+        """Say whether there is an alarm that may change by itself: one that is latched waits for staff."""
+        return any(episode.stage != "latched" for episode in self.state.episodes.values())
 
     def _pass_time(self, now_ns: int) -> None:
         state = self.state
@@ -306,10 +267,8 @@ class Alarm:
 
     def _is_covered(self, name: str) -> bool:
         """Whether a worse condition of the chain is announced; a lethal one yields to none that was acknowledged."""
-        worse_ones, episodes = _WORSE[name], self.state.episodes
-        if worse_ones.isdisjoint(episodes):
-            return False
-        covering = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged")
+        covering, episodes = ("on",) if CONDITIONS[name].lethal else ("on", "acknowledged"), self.state.episodes
+        worse_ones = _WORSE[name]
         return any(other in worse_ones and each.stage in covering for other, each in episodes.items())
 
     def _inhibited_s(self, name: str) -> float:
@@ -398,13 +357,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 def _plain(finding: Finding) -> Finding:
     """Return a finding in Python's own numbers, none where a number is not finite: they are kept, and sent as JSON."""
     name, onset_ns, value, limit, unit, trace, leads = finding
-    if type(onset_ns) is int and _is_plain(value) and _is_plain(limit) and type(leads) is tuple:
-        return finding
     return Finding(name, int(onset_ns), _number(value), _number(limit), unit, trace, tuple(leads))
-
-
-def _is_plain(value: float | None) -> bool:
-    return value is None or (type(value) is float and math.isfinite(value))
 
 
 def _number(value: float | None) -> float | None:

@@ -44,10 +44,8 @@ class Atrial(msgspec.Struct):
 
 def take(state: Atrial, rr_s: float, sample: int) -> None:
     """Take the interval that ended with the beat at `sample`; `state.since` is then the onset, or -1 outside AF."""
-    state.rr_s.append(rr_s)
-    del state.rr_s[: -WINDOWS[-1]]
-    state.samples.append(sample)
-    del state.samples[: -BEHIND - 1]
+    state.rr_s = [*state.rr_s[1 - WINDOWS[-1] :], rr_s]
+    state.samples = [*state.samples[-BEHIND:], sample]
     state.taken += 1
     if state.taken < LEAST or state.taken % EVERY:
         return

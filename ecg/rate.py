@@ -17,9 +17,6 @@ RUN_SPREAD = 1.4
 or a wave that `ecg.fibrillation` judges. Chosen by the challenge's score, for runs of five, on the records of
 `cinc2015` that `ecg.learned` lists."""
 
-SURE = 0.998
-"""Rounding takes no interval or rate below this share of it."""
-
 _in_force = [RUN_SPREAD]
 
 

@@ -20,7 +20,7 @@ from ecg.condition import Finding
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm_calm import calm
 from ecg.rhythm_now import UNSURE_S, Lately, Now, is_clear, of_beats
-from ecg.rhythm_state import STEP, Mark, State, take_beats, take_off
+from ecg.rhythm_state import STEP, Beat, Mark, State, take_beats, take_off
 from ecg.rhythm_wave import take_judgements
 
 __all__ = ["STEP", "Rhythm", "Step"]
@@ -85,7 +85,7 @@ class Rhythm:
     def __init__(self, leads: Sequence[str], first: int = 0) -> None:
         self.leads = tuple(leads)
         self._state = State(off_since=[-1] * len(self.leads), end=first, quiet_since=first)
-        self._lately: tuple[Settings, Lately] | None = None
+        self._lately: tuple[list[Beat], Settings, Lately] | None = None
         self._standing: _Standing | None = None
 
     def step(
@@ -122,28 +122,14 @@ class Rhythm:
             Whether the patient is said to have a pacemaker.
         """
         self._state.end = end
-        zero_ns, standing, given = end_ns - end * _NS, self._standing, None
-        if standing is not None and standing.given.is_same(zero_ns, settings, paced=paced):
-            given = standing.given
+        zero_ns, standing = end_ns - end * _NS, self._standing
         news = self._take(beats, judgements, off, settings, spikes)
-        if news or standing is None or given is None:
-            standing = self._anew(end, given or _Given(zero_ns, settings, paced))
+        if news or standing is None or not standing.given.is_same(zero_ns, settings, paced=paced):
+            standing = self._anew(end, _Given(zero_ns, settings, paced))
         elif end > standing.until:
             standing = self._further(standing, end)
         self._standing = standing
         return standing.step
-
-    def pass_over(
-        self, end: int, beats: Sequence[tuple[Any, ...]], judgements: Sequence[tuple[Any, ...]], settings: Settings
-    ) -> None:
-        """Take what came to be known up to sample `end` of a heart that was told as calm (`ecg.rhythm_rows`)."""
-        self._state.end, self._standing = end, None
-        self._take(beats, judgements, 0, settings, ())
-
-    @property
-    def state(self) -> State:
-        """What is remembered, to be looked at."""
-        return self._state
 
     def _take(
         self,
@@ -165,7 +151,6 @@ class Rhythm:
             news |= take_judgements(state, judgements, settings.fibrillation_s)
         if beats:
             take_beats(state, beats)
-            self._lately = None
             state.marks = _marks(state, settings)
             news = True
         return news
@@ -177,12 +162,11 @@ class Rhythm:
             lately = self._of_beats(settings)
             if (found := calm(state, end, lately, settings)) is not None:
                 marks = (*found.marks, *state.marks)
-                findings = [self.marked(mark, given.zero_ns) for mark in marks if mark.condition not in settings.off]
+                findings = [self._marked(mark, given.zero_ns) for mark in marks if mark.condition not in settings.off]
                 return _Standing(Step(findings, lately.bpm, lately.name), found.until, given, asked=True)
         return _Standing(self._say(self._now(end, given)), end, given)
 
-    def marked(self, mark: Mark, zero_ns: int) -> Finding:
-        """Return a mark as a finding, in time: `zero_ns` is the event time of sample 0."""
+    def _marked(self, mark: Mark, zero_ns: int) -> Finding:
         condition, onset, value, limit, unit, trace = mark
         return Finding(condition, zero_ns + onset * _NS, value, limit, unit, trace, self.leads)
 
@@ -225,9 +209,10 @@ class Rhythm:
 
     def _of_beats(self, settings: Settings) -> Lately:
         """Return what the last beats say, worked out anew where these or the settings are others."""
-        if self._lately is None or self._lately[0] is not settings:
-            self._lately = (settings, of_beats(self._state, settings))
-        return self._lately[1]
+        beats = self._state.beats
+        if self._lately is None or self._lately[0] is not beats or self._lately[1] is not settings:
+            self._lately = (beats, settings, of_beats(self._state, settings))
+        return self._lately[2]
 
     def snapshot(self) -> bytes:
         """Return the state as bytes."""
@@ -235,7 +220,7 @@ class Rhythm:
 
     def restore(self, kept: bytes) -> None:
         """Put back what `snapshot` returned; raises msgspec.ValidationError where it is of another layout."""
-        self._state, self._standing, self._lately = msgspec.msgpack.decode(kept, type=State), None, None
+        self._state, self._standing = msgspec.msgpack.decode(kept, type=State), None
 
 
 def _marks(state: State, settings: Settings) -> list[Mark]:

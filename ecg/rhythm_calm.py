@@ -19,7 +19,7 @@ from ecg.rhythm_now import QUICK_BEATS, RUN_GAP_S, UNSURE_S, Lately
 from ecg.rhythm_rate import in_fibrillation
 from ecg.rhythm_state import Mark, State
 
-UNSURE = round(UNSURE_S * ANALYSIS_HZ)
+_UNSURE = round(UNSURE_S * ANALYSIS_HZ)
 
 
 class Calm(NamedTuple):
@@ -64,18 +64,16 @@ def calm(state: State, end: int, lately: Lately, settings: Settings) -> Calm | N
 def _is_extreme(intervals: Sequence[int], usual: Sequence[int], settings: Settings) -> bool:
     low, high = settings.extreme_low_bpm, settings.extreme_high_bpm
     slow = (intervals[-BRADY_BEATS:], usual[-BRADY_BEATS:])
-    fast = intervals[-TACHY_BEATS:]
-    may_be_slow = low * max(*slow[0], *slow[1]) >= rate.SURE * MINUTE
-    if may_be_slow and any(len(last) == BRADY_BEATS and rate.bpm(last) < low for last in slow):
+    if any(len(last) == BRADY_BEATS and rate.bpm(last) < low for last in slow):
         return True
-    return rate.SURE * high * min(fast) <= MINUTE and len(fast) == TACHY_BEATS and rate.bpm(fast) > high
+    return len(intervals) >= TACHY_BEATS and rate.bpm(intervals[-TACHY_BEATS:]) > high
 
 
 def _until(state: State, usual: Sequence[int], settings: Settings) -> int:
     """Return the last sample at which no beat is overdue, -1 where the heart may stand still until then."""
     quiet, last = state.quiet_since, max(state.beats[-1].sample, state.quiet_since)
-    until = last + state.intervals[-1] + UNSURE
+    until = last + state.intervals[-1] + _UNSURE
     if usual:
-        until = min(until, max(state.usual[-1], quiet) + usual[-1] + UNSURE)
+        until = min(until, max(state.usual[-1], quiet) + usual[-1] + _UNSURE)
     still = (until - max(state.sure_at, quiet)) / ANALYSIS_HZ >= settings.asystole_s + UNSURE_S
     return -1 if still or (until - last) / ANALYSIS_HZ > RUN_GAP_S else until

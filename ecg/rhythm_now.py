@@ -191,9 +191,7 @@ def _beating_name(state: State, last: list[int]) -> str:
     """Return the rhythm's name by its last beats and intervals."""
     if state.atrial.since >= 0:
         return "atrial fibrillation"
-    lately = state.beats[-10:]
-    any_ventricular = state.ventricular and state.ventricular[-1] >= lately[0].sample
-    if any_ventricular and [beat.ventricular for beat in lately].count(True) >= ECTOPY:
+    if sum(beat.ventricular for beat in state.beats[-10:]) >= ECTOPY:
         return "ectopy"
     if len(last) < QUICK_BEATS or rate.is_within(last, IRREGULAR):
         return "regular"

@@ -135,17 +135,13 @@ class StQt:
             self._mark(settings)
             self._settings = settings
             self._said = [s for s in (*self._st(settings), *self._qtc(settings)) if s.condition not in settings.off]
-        if not self.speaks(end):
+        if not self._said:
             return []
         return [
             Finding(s.condition, end_ns - (end - s.onset) * _NS, s.value, s.limit, s.unit, s.trace, s.leads)
             for s in self._said
             if end <= s.until
         ]
-
-    def speaks(self, end: int) -> bool:
-        """Say whether what was measured last holds at sample `end`."""
-        return any(end <= said.until for said in self._said)
 
     def _take(self, each: np.void) -> None:
         state, at = self._state, int(each["at"])

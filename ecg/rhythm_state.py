@@ -46,6 +46,21 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     paced: bool = False
 
 
+class FoundBeat(NamedTuple):
+    """An `ecg.beats.BEAT` as Python's own numbers."""
+
+    sample: int
+    confirmed: int
+    label: int
+    rr_s: float
+    width_ms: float
+    similarity: float
+    amplitude_mv: float
+    leads: int
+    shape: int
+    t_peak: int
+
+
 class Mark(NamedTuple):
     """What a rule found in the last beats: the condition, the sample of its onset, what was compared, and why."""
 
@@ -106,46 +121,31 @@ def take_off(state: State, off: int) -> None:
 def take_beats(state: State, beats: Iterable[tuple[Any, ...]]) -> None:
     """Take some of `ecg.beats.BEAT` as rows; one that does not follow the last is left out."""
     for row in beats:
-        _take_beat(state, *row)
+        _take_beat(state, FoundBeat._make(row))
 
 
-def _take_beat(
-    state: State,
-    sample: int,
-    confirmed: int,
-    label: int,
-    rr_s: float,
-    width_ms: float,
-    similarity: float,
-    amplitude_mv: float,
-    leads: int,
-    shape: int,
-    t_peak: int,
-) -> None:
+def _take_beat(state: State, beat: FoundBeat) -> None:
+    sample = beat.sample
     before = state.beats[-1] if state.beats else None
     if before is not None and sample <= before.sample:
         return
-    follows = before is not None and before.sample >= state.quiet_since and rr_s == rr_s
+    follows = before is not None and before.sample >= state.quiet_since and beat.rr_s == beat.rr_s
     rr = sample - before.sample if before is not None and follows else 0
-    unlike, paced = similarity < UNLIKE, label == _PACED
-    ventricular = label == _VENTRICULAR or (paced and unlike and _too_fast(rr, before))
-    taken = Beat(sample, rr, ventricular, unlike, width_ms, amplitude_mv, shape, t_peak, paced=paced)
-    state.beats.append(taken)
-    del state.beats[:-_KEEP]
+    unlike, paced = beat.similarity < UNLIKE, beat.label == _PACED
+    ventricular = beat.label == _VENTRICULAR or (paced and unlike and _too_fast(rr, before))
+    taken = Beat(
+        sample, rr, ventricular, unlike, beat.width_ms, beat.amplitude_mv, beat.shape, beat.t_peak, paced=paced
+    )
+    state.beats = [*state.beats[1 - _KEEP :], taken]
     doubtful = _is_doubtful(taken, state)
     if not doubtful:
         state.sure_at = sample
-    if not rr or (unlike and not (doubtful and similarity < NOISE)):
+    if not rr or (unlike and not (doubtful and beat.similarity < NOISE)):
         state.usual = []
     if not unlike:
-        state.usual.append(sample)
-        del state.usual[: -USUAL - 1]
-        state.normal_mv += (0.1 if state.normal_mv else 1.0) * (amplitude_mv - state.normal_mv)
-    if rr:
-        state.intervals.append(rr)
-        del state.intervals[:-_KEEP]
-    else:
-        state.intervals = []
+        state.usual = [*state.usual[-USUAL:], sample]
+        state.normal_mv += (0.1 if state.normal_mv else 1.0) * (taken.amplitude_mv - state.normal_mv)
+    state.intervals = [*state.intervals[1 - _KEEP :], rr] if rr else []
     if ventricular:
         state.ventricular = [*(at for at in state.ventricular if at > sample - 60 * ANALYSIS_HZ), sample]
     elif 0.2 * ANALYSIS_HZ < rr < 2.5 * ANALYSIS_HZ and before is not None and not before.ventricular:

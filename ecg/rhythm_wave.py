@@ -64,21 +64,24 @@ def take_judgements(state: State, judgements: Iterable[tuple[Any, ...]], fibrill
     """Take some of `ecg.fibrillation.FIBRILLATION` as rows; say whether that changed anything that rules look at."""
     changed = False
     for row in judgements:
-        end, _, score, _, _, _, flat, usable, _ = row
-        changed |= usable != state.usable or not usable
-        state.usable = usable
-        if not usable:
-            state.quiet_since = end
-        if flat != (state.flat_since >= 0):
-            state.flat_since, changed = end if flat else -1, True
-        odds = state.wave_odds
-        odds.append(max(score, LEAST_ODDS))
-        del odds[:-SMOOTHED]
-        likely = sum(odds) > (WAVE_STAYS if state.waving else WAVE_BEGINS) * len(odds)
-        if likely or state.wave_since >= 0:
-            _take_evidence(state, Judgement._make(row), fibrillation_s, likely=likely)
-            changed = True
+        changed |= _take_judgement(state, Judgement._make(row), fibrillation_s)
     return changed
+
+
+def _take_judgement(state: State, judgement: Judgement, fibrillation_s: float) -> bool:
+    end, usable = judgement.end, judgement.usable
+    changed = usable != state.usable or not usable
+    state.usable = usable
+    if not usable:
+        state.quiet_since = end
+    if judgement.flat != (state.flat_since >= 0):
+        state.flat_since, changed = end if judgement.flat else -1, True
+    state.wave_odds = odds = [*state.wave_odds[1 - SMOOTHED :], max(judgement.score, LEAST_ODDS)]
+    likely = sum(odds) > (WAVE_STAYS if state.waving else WAVE_BEGINS) * len(odds)
+    if not likely and state.wave_since < 0:
+        return changed
+    _take_evidence(state, judgement, fibrillation_s, likely=likely)
+    return True
 
 
 def _take_evidence(state: State, judgement: Judgement, fibrillation_s: float, *, likely: bool) -> None:

@@ -23,9 +23,7 @@ from ecg.lead import PULSE_KINDS
 from ecg.quality import Verdict
 from ecg.resample import ANALYSIS_HZ
 from ecg.rhythm import STEP, Rhythm, Step
-from ecg.rhythm_rows import NAME, CalmHearts, Told
 from ecg.rhythm_st import StQt
-from ecg.rhythm_state import Mark
 from ecg.timeline import Piece, Timeline
 from ecg.wardclock import WardClock
 from ecg.window import Windows
@@ -47,7 +45,7 @@ from stream.bed_state import (
     State,
     Time,
 )
-from stream.bed_technical import BAD_FRAMES, notes_end_ns, technical
+from stream.bed_technical import BAD_FRAMES, technical
 from stream.seal import Head
 from stream.snapshot import Kept
 
@@ -65,8 +63,6 @@ FIBRILLATING, IRREGULAR = "atrial fibrillation", "irregular"
 """What a rhythm is called, and what instead where the network sees none."""
 MOST_SPIKES = 64
 """Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
-DOUBTED = 5 * ANALYSIS_HZ
-"""Samples for which a heart that was not calm is not asked again whether it is."""
 FORGET_NS = 60_000_000_000
 """A device without a patient and without any alarm is forgotten once it was silent for so long."""
 
@@ -104,11 +100,6 @@ class Bed:
         self._pending = Pending()
         self._given = Given([], [], [])
         self._in_force: tuple[Settings, Limits, Settings] | None = None
-        self._calm: Settings | None = None
-        self._told: Told | None = None
-        self._passed_over: Settings | None = None
-        self._marks: list[Mark] = []
-        self._doubted_until = 0
 
     @property
     def setup(self) -> Setup:
@@ -128,8 +119,7 @@ class Bed:
 
     def restart(self, piece: Piece, leads: tuple[str, ...]) -> None:
         """Begin a new stretch of samples: a new session, other leads, or the far side of a long gap."""
-        self._catch_up()
-        state, self._calm, self._doubted_until = self.state, None, 0
+        state = self.state
         state.leads, state.rate_hz = leads, piece.rate_hz
         state.n_in = state.clean_end = state.step_end = 0
         state.off, state.offsets, state.quality, state.probabilities = [], [], (), None
@@ -144,13 +134,9 @@ class Bed:
         ends: Mapping[int, int],
         analysis: Analysis | None,
         probabilities: list[tuple[int, dict[str, float]]],
-        told: Told | None = None,
     ) -> Given:
-        """Go through entries in order; `ends` gives, by a piece's index, the clean samples there are after it.
-
-        `told` is how far the heart is calm, where it was at the end of the last entries.
-        """
-        self._given, self._told = Given([], [], []), told
+        """Go through entries in order; `ends` gives, by a piece's index, the clean samples there are after it."""
+        self._given = Given([], [], [])
         if analysis is not None:
             self._pending.add(analysis, probabilities)
         for at, (offset, what) in enumerate(heard):
@@ -176,27 +162,7 @@ class Bed:
                     self.state.frame_tick_ns, self.state.bad_frames = self.state.tick_ns, 0
                 case Arrival.BAD:
                     self.state.bad_frames += 1
-        if analysis is not None and (told is None or told.until < self.state.step_end):
-            self._calm = None
         return self._given
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether the heart has a row among those that are told together."""
-        return self._calm is not None
-
-    def settle(self, hearts: CalmHearts) -> None:
-        """Give the heart a row among those that are told together, if it is calm."""
-        state = self.state
-        if self._calm is not None or self.front is None or state.step_end < self._doubted_until or self.alarm.paced:
-            return
-        self._catch_up()
-        settings, waiting = self._settings(), (self._pending.beats.waiting, self._pending.fibrillation.waiting)
-        marks = hearts.enter(self.front, self.rhythm.state, settings, *waiting)
-        if marks is None:
-            self._doubted_until = state.step_end + DOUBTED
-        else:
-            self._calm, self._marks = settings, marks
 
     def set_up(self, setup: Setup) -> None:
         """Put a setup into force."""
@@ -217,67 +183,28 @@ class Bed:
         ratio = ANALYSIS_HZ / piece.rate_hz
         state.spikes += [round((piece.first + spike) * ratio) for spike in piece.pacer][:MOST_SPIKES]
         settings, paced = self._settings(), self.alarm.paced
-        if settings is not self._calm or paced:
-            self._calm = self._told = None
         while state.step_end + STEP <= clean_end:
-            if (end := self._calm_until(clean_end)) > state.step_end:
-                state.step_end = end
-                self._calm_step(end)
-            else:
-                self._catch_up()
-                state.step_end += STEP
-                self._step(state.step_end, settings, paced=paced)
+            state.step_end += STEP
+            self._step(state.step_end, settings, paced=paced)
         state.heard_ns = state.now_ns
-
-    def _calm_until(self, clean_end: int) -> int:
-        """Return the last step, up to the end of a second, up to which a calm heart changes nothing but its rate.
-
-        One that is over where anything else may change, or is to be told.
-        """
-        state, told, pending = self.state, self._told, self._pending
-        if told is None or told.until <= state.step_end or state.ladder.level != Level.WHOLE:
-            return -1
-        if state.off or state.spikes or self.confirm.pulse_leads or self.st_qt.speaks(state.step_end):
-            return -1
-        seen_ns = state.anchor_ns + state.step_end * SAMPLE_NS
-        if state.now_ns != seen_ns or seen_ns < notes_end_ns(state) or any(each.noisy for each in pending.quality):
-            return -1
-        second, measured = (state.step_end // ANALYSIS_HZ + 1) * ANALYSIS_HZ, (pending.measured.next - 1) // STEP * STEP
-        end = min(clean_end // STEP * STEP, told.until, second, measured)
-        names = {each.condition for each in (*self._marks, *technical(state, self.setup))}
-        return end if self.alarm.settled_ns(names) > (end - state.step_end) * SAMPLE_NS else -1
-
-    def _calm_step(self, end: int) -> None:
-        """Go on to a step of a calm heart; the rules take what came to be known when somebody asks them."""
-        state = self.state
-        assert self._told is not None
-        self._advance(state.anchor_ns + end * SAMPLE_NS)
-        self._take_seconds(end)
-        self._passed_over, state.blind_steps = self._calm, 0
-        state.rhythm, state.heart_rate_bpm = NAME, self._told.bpm[(end - self._told.first) // STEP]
-        marked = [self.rhythm.marked(mark, state.anchor_ns) for mark in self._marks]
-        self._announce([*marked, *technical(state, self.setup)])
-        if end % ANALYSIS_HZ == 0:
-            self._second(end)
-
-    def _catch_up(self) -> None:
-        """Let the rules take what they were passed over with, up to the last step."""
-        settings, self._passed_over = self._passed_over, None
-        if settings is not None:
-            end, pending = self.state.step_end, self._pending
-            beats = pending.beats.before(end)
-            self.rhythm.pass_over(end, beats, pending.fibrillation.before(end + 1), settings)
-            self._note(beats)
 
     def _step(self, end: int, settings: Settings, *, paced: bool) -> None:
         """Decide at one place of the step grid, from all that was known by then and nothing later."""
         state, pending = self.state, self._pending
         end_ns = state.anchor_ns + end * SAMPLE_NS
         self._advance(end_ns)
+        if end % ANALYSIS_HZ < STEP:
+            state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
         beats, fibrillation = pending.beats.before(end), pending.fibrillation.before(end + 1)
-        for row in fibrillation:
-            state.fibrillatory |= row[FIBRILLATORY]
-        self._take_seconds(end)
+        if fibrillation:
+            state.fibrillatory |= any(row[FIBRILLATORY] for row in fibrillation)
+        while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
+            second, state.quality, noisy = pending.quality.pop(0)
+            self.confirm.judged(second, state.quality)
+            state.ladder.step(noisy=noisy, fibrillatory=state.fibrillatory)
+            state.fibrillatory = False
+        while pending.probabilities and pending.probabilities[0][0] <= end:
+            state.probabilities = pending.probabilities.pop(0)[1]
         off = self._off(end) if state.off else 0
         spikes = self._spikes(end) if state.spikes else ()
         step = self.rhythm.step(end, end_ns, beats, fibrillation, off, settings, spikes=spikes, paced=paced)
@@ -293,19 +220,6 @@ class Bed:
         self._announce([*step.findings, *technical(self.state, self.setup)])
         if end % ANALYSIS_HZ == 0:
             self._second(end)
-
-    def _take_seconds(self, end: int) -> None:
-        """Take what is said of whole seconds up to the end of a step."""
-        state, pending = self.state, self._pending
-        if end % ANALYSIS_HZ < STEP:
-            state.offsets = [*state.offsets[-REMEMBERED_S:], state.offset]
-        while pending.quality and (pending.quality[0].second + 1) * ANALYSIS_HZ <= end:
-            second, state.quality, noisy = pending.quality.pop(0)
-            self.confirm.judged(second, state.quality)
-            state.ladder.step(noisy=noisy, fibrillatory=state.fibrillatory)
-            state.fibrillatory = False
-        while pending.probabilities and pending.probabilities[0][0] <= end:
-            state.probabilities = pending.probabilities.pop(0)[1]
 
     def _confirmed(self, end: int, end_ns: int, step: Step) -> Step:
         """Withhold what a pulse contradicts, and say so once; the ECG then has neither a rate nor a rhythm."""
@@ -361,13 +275,9 @@ class Bed:
         state.rhythm, state.heart_rate_bpm = step.rhythm, step.heart_rate_bpm
         told = step.heart_rate_bpm is not None or any(finding.condition in TELLING for finding in step.findings)
         state.blind_steps = 0 if told else state.blind_steps + 1
-        self._note(beats)
-
-    def _note(self, beats: Sequence[Row]) -> None:
-        """Note beats for the evidence."""
         if beats:
             said = [f"{chr(row[LABEL])}{row[RR_S]:.2f}" for row in beats]
-            self.state.beats = " ".join([*self.state.beats.split(), *said][-12:])
+            state.beats = " ".join([*state.beats.split(), *said][-12:])
 
     def _second(self, end: int) -> None:
         """Once a second: the risk level, and what the board shows."""
@@ -457,8 +367,7 @@ class Bed:
 
     def _forget_patient(self) -> None:
         """Begin anew with rhythm and risk: the next patient does not inherit the last one's heart."""
-        self._catch_up()
-        state, self._calm, self._told = self.state, None, None
+        state = self.state
         self.rhythm, self.st_qt = Rhythm(state.leads, state.step_end), StQt(state.leads, state.step_end)
         self.confirm = Confirm(self.confirm.pulse_leads, state.leads)
         self.risk, state.risk_onset_ns, state.risk_n = RiskLevel(), 0, 0
@@ -469,18 +378,15 @@ class Bed:
             self._alert(transition)
 
     def _alert(self, transition: Transition) -> None:
-        self._catch_up()
         self._publish(bed_alert.changed(self.state, transition), transition.ward, transition.bed)
 
     def _withhold(self, finding: Finding) -> None:
         """Put on record that an alarm was withheld, and why."""
-        self._catch_up()
         self.state.withheld += 1
         self._publish(bed_alert.withheld(self.state, self.device, finding), self.alarm.ward, self.alarm.bed)
 
     def _risk_changed(self, risk: Risk) -> None:
         """Each change of the bed's risk level is an entry of the alert topic."""
-        self._catch_up()
         state = self.state
         state.risk_onset_ns = state.risk_onset_ns or state.now_ns
         self._publish(bed_alert.risen_or_fallen(state, self.device, risk), self.alarm.ward, self.alarm.bed)
@@ -529,7 +435,6 @@ class Bed:
 
     def snapshot(self, front: bytes | None) -> bytes:
         """Return the whole bed as bytes; `front` is what the array stages hold of it."""
-        self._catch_up()
         state, pending = self.state, self._pending
         kept = Kept(
             self.device,

@@ -143,9 +143,6 @@ class State(msgspec.Struct):
     checkpoint_slot: int = -1
 
 
-_NEVER = 1 << 62
-
-
 class Queue:
     """What the array stages found of one kind, in order of time, until the rules have reached it.
 
@@ -167,16 +164,6 @@ class Queue:
         """Put what was found behind what waits."""
         if len(found):
             self._found += found.tolist()
-
-    @property
-    def next(self) -> int:
-        """The sample from which on the next one is known, one that never comes where none waits."""
-        return self._due(self._found[0]) if self._found else _NEVER
-
-    @property
-    def waiting(self) -> Sequence[Row]:
-        """What has not been taken out yet."""
-        return self._found
 
     def before(self, end: int) -> Sequence[Row]:
         """Take out what is known before a sample."""

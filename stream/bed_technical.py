@@ -17,11 +17,6 @@ BAD_FRAMES = 10
 """Frames in a row that could not be accepted, after which the device itself is alarmed on."""
 
 
-def notes_end_ns(state: State) -> int:
-    """Return the event time from which on no note of what was wrong is on the board, but for what holds on."""
-    return max(state.gap_ns, state.skew_ns, state.lost_ns) + NOTE_HOLDS_NS
-
-
 def technical(state: State, setup: Setup) -> list[Finding]:
     """Return what the service must say of a bed at its present time, under the setup in force."""
     found: list[Finding] = []

@@ -31,7 +31,6 @@ from ecg import lead
 from ecg.frame import Command, Frame, FrameError, Setup, Tick, decode
 from ecg.frontend import Analysis, Chunk, FrontEnd
 from ecg.resample import ANALYSIS_HZ
-from ecg.rhythm_rows import CalmHearts, Told
 from ecg.timeline import Piece
 from ecg.wardclock import WardClock
 from stream import seal, snapshot
@@ -88,7 +87,7 @@ class Pipeline:
         self.partitions = 0
         self.only: frozenset[bytes] = frozenset()
         self._face: Callable[[Setup], Setup] | None = None
-        self._front, self._looks, self._calm = FrontEnd(), Looks(nets), CalmHearts()
+        self._front, self._looks = FrontEnd(), Looks(nets)
         self._beds: defaultdict[int, dict[str, Bed]] = defaultdict(dict)
         self._partitions: dict[int, Partition] = {}
         self._again: dict[int, Partition] = {}
@@ -390,11 +389,9 @@ class Pipeline:
         chunks, ends = self._chunks(turns)
         analyses = dict(zip(chunks, self._front.feed(list(chunks.values())), strict=True)) if chunks else {}
         seen = self._predict(analyses, {bed: _setup_of(bed, heard) for bed, heard in turns}, out)
-        told = self._tell_calm(analyses, ends)
         alerts = []
         for bed, heard in turns:
-            given = bed.consume(heard, ends.get(bed, {}), analyses.get(bed), seen.get(bed, []), told.get(bed))
-            bed.settle(self._calm)
+            given = bed.consume(heard, ends.get(bed, {}), analyses.get(bed), seen.get(bed, []))
             if self._watch is not None and bed in analyses:
                 self._watch(bed.device, bed.state.anchor_ns, analyses[bed])
             key = bed.device.encode()
@@ -450,15 +447,6 @@ class Pipeline:
                 asked[bed] = Asked(net, bed.state.leads, windows)
         out.windows += sum(len(each.windows) for each in asked.values())
         return self._looks.feed(asked)
-
-    def _tell_calm(self, analyses: Mapping[Bed, Analysis], ends: Mapping[Bed, Mapping[int, int]]) -> dict[Bed, Told]:
-        """Tell the calm hearts of all beds together."""
-        calm = [bed for bed in analyses if bed.is_calm]
-        rows = [bed.front for bed in calm if bed.front is not None]
-        clean = [max(ends[bed].values()) for bed in calm]
-        beats, judgements = ([getattr(analyses[bed], kind) for bed in calm] for kind in ("beats", "fibrillation"))
-        told = zip(calm, self._calm.feed(rows, clean, beats, judgements), strict=True)
-        return {bed: each for bed, each in told if each is not None}
 
     def snapshot(self, partition: int) -> dict[bytes, bytes]:
         """Return the rows of a partition as it stands, by key: those of all devices, due or not, and its own."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import doctest
 from collections.abc import Sequence
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -625,44 +625,3 @@ def test_the_example_runs() -> None:
     assert doctest.testmod(ecg.alarm).failed == 0
     assert doctest.testmod(ecg.alarm_table).failed == 0
     assert doctest.testmod(ecg.condition).failed == 0
-
-
-class Stretch(NamedTuple):
-    """What staff does, and what holds for how long from then on, with its leads."""
-
-    action: Action | None
-    names: tuple[str, ...]
-    leads: tuple[str, ...]
-    seconds: float
-
-
-stretches = st.builds(
-    Stretch,
-    st.sampled_from((None, None, None, Standby(True), Standby(False), Pause(10), Acknowledge("worst"))),
-    st.lists(st.sampled_from(sorted(CONDITIONS)), max_size=4, unique=True).map(tuple),
-    st.sampled_from((("II",), ("II", "V1"), ())),
-    st.sampled_from((0.4, 2.6, 3.4, 11.0, 35.0, 70.0, 160.0)),
-)
-
-
-@given(st.lists(stretches, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None)
-def test_what_holds_on_may_be_fed_as_seldom_as_the_machine_says(lived: list[Stretch]) -> None:
-    often, seldom, now_ns = Alarm("monitor-1"), Alarm("monitor-1"), 100 * S
-    for stretch in lived:
-        findings = [finding(name, leads=stretch.leads) for name in stretch.names]
-        acts = stretch.action
-        if isinstance(acts, Acknowledge):
-            worst = next(iter(often.active()), None)
-            acts = None if worst is None else Acknowledge(often.state.episodes[worst].id)
-        if acts is not None:
-            assert often.command(now_ns, acts) == seldom.command(now_ns, acts)
-        last_ns = now_ns + round(stretch.seconds * S)
-        assert often.feed(now_ns, findings) == seldom.feed(now_ns, findings)
-        while now_ns < last_ns:
-            settled = seldom.settled_ns(stretch.names)
-            steps = max(1, min((last_ns - now_ns) // STEP, 40 if settled > 40 * STEP else int((settled - 1) // STEP)))
-            changes = [change for n in range(steps) for change in often.feed(now_ns + (n + 1) * STEP, findings)]
-            now_ns += steps * STEP
-            assert seldom.feed(now_ns, findings) == changes
-            assert seldom.snapshot() == often.snapshot()
