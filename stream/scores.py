@@ -116,6 +116,8 @@ _RHYTHM = {
     "cinc2017_rules_f1_mean": "`cinc2017`: mean F1 of N, A, O (a fraction)",
     "cinc2017_rules_f1_af": "`cinc2017`: F1 of AF (a fraction)",
 }
+_ATRIAL = {name: text for name, text in _RHYTHM.items() if "atrial_fibrillation" in name or name.endswith("_mitdb")}
+_FITTED_ON = ("vfdb", "cudb", "mitdb", "svdb", "nstdb", "ltafdb")
 _QUALITY = {
     "cinc2011_accuracy": "`cinc2011`: acceptable or not, accuracy (a fraction)",
     "cinc2011_unacceptable_se": "... unacceptable recordings found",
@@ -152,8 +154,12 @@ SCORES: tuple[Asked, ...] = (
     Asked(
         "`rhythm`",
         ("rhythm", "--cross-validate"),
-        ("vfdb", "cudb", "mitdb", "svdb", "nstdb", "ltafdb", "cinc2017"),
+        (*_FITTED_ON, "cinc2017"),
         _RHYTHM,
+    ),
+    *(
+        Asked("`rhythm`, rules alone", ("rhythm", *how, "--net", "none"), sets, _ATRIAL)
+        for how, sets in (((), ("vfdb", "mitdb")), (("--cross-validate",), _FITTED_ON))
     ),
     *(
         Asked("`quality`", ("quality", *how), ("cinc2011", "vfdb", "cudb", "mitdb", "nstdb", "cinc2017"), _QUALITY)
