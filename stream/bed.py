@@ -59,8 +59,8 @@ LEAVING_NS = 10_000_000_000
 """A device that nobody misses is shown as ended until it was silent for this long."""
 TELLING = frozenset({*LETHAL, "all_leads_off", "artefact_suspended"})
 """Findings that say what becomes of a heart, or why none is seen, where there is no rate."""
-FIBRILLATING, IRREGULAR = "atrial fibrillation", "irregular"
-"""What a rhythm is called, and what instead where the network sees none."""
+DOUBTED, FIBRILLATING, IRREGULAR = "atrial_fibrillation", "atrial fibrillation", "irregular"
+"""The condition that the network may doubt, what its rhythm is called, and what instead where it does."""
 MOST_SPIKES = 64
 """Most pacer spikes that are taken from one piece: what a device that flags every sample takes is bounded."""
 FORGET_NS = 60_000_000_000
@@ -231,17 +231,18 @@ class Bed:
 
     def _doubted(self, step: Step) -> Step:
         """Withhold atrial fibrillation where the network sees none, and say so once; its intervals stay irregular."""
-        name = "atrial_fibrillation"
-        probability = self.risk.doubt(name, announced=name in self.alarm.holding())
-        if probability is None or self.setup.weights.get("net") is None:
+        found = next((finding for finding in step.findings if finding.condition == DOUBTED), None)
+        if (found is None and step.rhythm != FIBRILLATING) or self.setup.weights.get("net") is None:
             return step
-        for finding in step.findings:
-            if finding.condition == name and not self.alarm.standby and finding.onset_ns != self.state.doubted_ns:
-                self.state.doubted_ns = finding.onset_ns
-                why = f"{finding.trace}; withheld: the network sees it at {100 * probability:.1f} % (mean of 30 s)"
-                self._withhold(finding._replace(trace=why))
-        findings = [finding for finding in step.findings if finding.condition != name]
-        return step._replace(findings=findings, rhythm=IRREGULAR if step.rhythm == FIBRILLATING else step.rhythm)
+        probability = self.risk.doubt(DOUBTED, announced=DOUBTED in self.alarm.holding())
+        if probability is None:
+            return step
+        if found is not None and not self.alarm.standby and found.onset_ns != self.state.doubted_ns:
+            self.state.doubted_ns = found.onset_ns
+            why = f"{found.trace}; withheld: the network sees it at {100 * probability:.1f} % (mean of 30 s)"
+            self._withhold(found._replace(trace=why))
+        left = [finding for finding in step.findings if finding is not found]
+        return step._replace(findings=left, rhythm=IRREGULAR if step.rhythm == FIBRILLATING else step.rhythm)
 
     def _advance(self, now_ns: int) -> None:
         """Go on in time; a little behind is waited out, far behind is a device's clock that was set back."""
