@@ -144,7 +144,7 @@ SCORES: tuple[Asked, ...] = (
         Asked(
             f"`ec57`, `mitdb`, {noise} at {db} dB", ("ec57", "--noise", noise, "--snr-db", db, *_PEER), ("mitdb",), _QRS
         )
-        for noise, db in (("em", "12"), ("em", "6"), ("ma", "6"), ("bw", "6"))
+        for noise, db in (("em", "12"), ("em", "6"), ("em", "0"), ("ma", "6"), ("bw", "6"))
     ),
     *(
         Asked("`challenge2015`, `cinc2015`", ("challenge2015", *how), ("cinc2015",), _ALARMS)
