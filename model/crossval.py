@@ -75,6 +75,11 @@ class Material(NamedTuple):
     record_fold: NDArray[np.int64]
     window_fold: NDArray[np.int64]
 
+    def without(self, k: int) -> Sets:
+        """Return what one fold trains on: all but its own records and windows."""
+        rows, seen = (np.flatnonzero(fold != k) for fold in (self.record_fold, self.window_fold))
+        return Sets(self.copies, rows, self.windows, seen)
+
     def fold_of(self, answers: str) -> NDArray[np.int64]:
         """Return the folds of what some answers are of: `WINDOWS`, or a set of leads."""
         return self.window_fold if answers == WINDOWS else self.record_fold
@@ -145,9 +150,9 @@ _material = functools.cache(material)
 
 def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     records, seed = held.copies[0], asked.seed + k
-    rows, mine = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.record_fold == k)
+    sets, mine = held.without(k), np.flatnonzero(held.record_fold == k)
+    rows = sets.rows
     if name in NETWORKS:
-        sets = Sets(held.copies, rows, held.windows, np.flatnonzero(held.window_fold != k))
         net = asked.fit(sets, seed, NETWORKS[name])
         if name == NET:
             asked.network(k).write_bytes(weights_file.pack(tensors(net), {}))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from model import train
 from model.frontend import BANK, CHUNK, STEP, STEPS, TOKEN, WAVE
 from model.net import LEADS, WIDTH, Leads, Net
-from model.train import BATCH, DECAY, RATE, WINDOW_BATCH, Sets, Show
+from model.train import RATE, WINDOW_BATCH, Sets, Show
 
 CONTENT = BANK.bands + TOKEN
 """Numbers that say what a lead shows in a token: the mean of each band, and of each step of its signal."""
@@ -65,23 +65,14 @@ def pretrained(sets: Sets, seed: int, epochs: int, show: Show = lambda line: Non
     rng = np.random.default_rng(seed)
     pairs = _pairs(sets)
     model = Hidden(Net()).train()
-    per_epoch = max(1, len(sets.rows) // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * per_epoch, pct_start=0.2)
-    for epoch in range(1, epochs + 1):
-        order, total = rng.permutation(sets.rows), 0.0
-        for k in range(per_epoch):
-            batches = [train.drawn(sets.copies, order[k * BATCH : (k + 1) * BATCH], rng)[0]]
-            if sets.windows is not None and len(pairs):
-                batches.append(train.batch([sets.windows.take(rng.choice(pairs, WINDOW_BATCH))]))
-            loss = _loss(model, batches, [hidden(leads, rng) for leads in batches])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach())
-        show(f"epoch {epoch} of {epochs}, share of hidden leads that stays untold {total / per_epoch:.4f}")
+
+    def loss(rows: NDArray[np.int64]) -> Tensor:
+        batches = [train.drawn(sets.copies, rows, rng)[0]]
+        if sets.windows is not None and len(pairs):
+            batches.append(train.batch([sets.windows.take(rng.choice(pairs, WINDOW_BATCH))]))
+        return _loss(model, batches, [hidden(leads, rng) for leads in batches])
+
+    train.descend(model, sets.rows, rng, loss, epochs, RATE, "share of hidden leads that stays untold", show)
     return model.net
 
 

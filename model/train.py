@@ -97,33 +97,52 @@ def fit(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = make().train()
-    per_epoch = max(1, len(sets.rows) // BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch, pct_start=0.2)
     chance = None if sets.windows is None else chances(sets.windows.rhythm[sets.seen], sets.windows.patient[sets.seen])
-    for epoch in range(1, epochs + 1):
-        order, total = rng.permutation(sets.rows), 0.0
-        for k in range(per_epoch):
-            batches = [drawn(sets.copies, order[k * BATCH : (k + 1) * BATCH], rng)]
-            if sets.windows is not None:
-                chosen = sets.seen[rng.choice(len(sets.seen), WINDOW_BATCH, p=chance)]
-                batches.append(varied(sets.windows, chosen, rng))
-            loss = (
-                _loss(net, batches, _fewer(rng))
-                if isinstance(net, Net)
-                else masked_loss(net(batches[0][0]), batches[0][1])
-            )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach())
-        show(f"epoch {epoch} of {epochs}, loss {total / per_epoch:.4f}")
+
+    def loss(rows: NDArray[np.int64]) -> Tensor:
+        batches = [drawn(sets.copies, rows, rng)]
+        if sets.windows is not None:
+            chosen = sets.seen[rng.choice(len(sets.seen), WINDOW_BATCH, p=chance)]
+            batches.append(varied(sets.windows, chosen, rng))
+        if isinstance(net, Net):
+            return _loss(net, batches, _fewer(rng))
+        return masked_loss(net(batches[0][0]), batches[0][1])
+
+    descend(net, sets.rows, rng, loss, epochs, rate, "loss", show)
     net.eval()
     if isinstance(net, Net) and not net.trees.share:
         grow(net.trees, sets.copies[0].take(sets.rows))
     return net
+
+
+def descend(
+    net: nn.Module,
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+    loss: Callable[[NDArray[np.int64]], Tensor],
+    epochs: int,
+    rate: float,
+    name: str,
+    show: Show,
+) -> None:
+    """Let a network learn from rows in random order, a batch a step, by the loss that is given of them.
+
+    Each epoch shows its number and its mean loss under that `name`.
+    """
+    per_epoch = max(1, len(rows) // BATCH)
+    optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch, pct_start=0.2)
+    for epoch in range(1, epochs + 1):
+        order, total = rng.permutation(rows), 0.0
+        for k in range(per_epoch):
+            found = loss(order[k * BATCH : (k + 1) * BATCH])
+            optimizer.zero_grad(set_to_none=True)
+            found.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += float(found.detach())
+        show(f"epoch {epoch} of {epochs}, {name} {total / per_epoch:.4f}")
 
 
 def described(records: Records, names: Sequence[str]) -> NDArray[np.float32]:

@@ -320,14 +320,14 @@ def keep_folds(asked: Asked, held: Material, logits: Answers, command: str) -> N
         if not asked.network(k).is_file():  # answers of before networks were kept
             continue
         learned = safetensors.numpy.load_file(asked.network(k))
-        others = np.flatnonzero(held.record_fold != k), np.flatnonzero(held.window_fold != k)
+        others = held.without(k)
         made = {
             "command": command,
             "split": f"without fold {k + 1} of {asked.folds} by patient",
             "from": None,
             "figures": {},
         }
-        kept = weights_file.pack(learned, _made(asked, held, logits, *others, {}) | made)
+        kept = weights_file.pack(learned, _made(asked, held, logits, others.rows, others.seen, {}) | made)
         (asked.work / f"fold-{k + 1}.safetensors").write_bytes(kept)
 
 

@@ -214,8 +214,7 @@ class Bed:
             step = state.ladder.decided(step, end_ns, self.alarm.holding(), clear=self.rhythm.clear)
         if self.confirm.pulse_leads:
             step = self._confirmed(end, end_ns, step)
-        if step.rhythm == FIBRILLATING or step.findings:
-            step = self._doubted(step)
+        step = self._doubted(step)
         self._remember(step, beats)
         self._announce([*step.findings, *technical(self.state, self.setup)])
         if end % ANALYSIS_HZ == 0:

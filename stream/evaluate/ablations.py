@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ from model.labels import RHYTHMS
 from model.score import OUTPUTS, Draws, Figures, aurocs, draws, macro
 from model.train import EPOCHS, truths
 from stream.commands.common import say
-from stream.evaluate.diagnosis import folder, report, text
+from stream.evaluate.diagnosis import folder, report, told
 
 ABLATED_EPOCHS, ABLATED_FOLDS = EPOCHS // 3, 2
 LEADS = {"12": "", "ii": "_lead_ii"}
@@ -38,17 +37,14 @@ def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
         As of `stream.evaluate.diagnosis.evaluate`.
     json : bool
     """
-    try:
-        with folder(work) as held:
-            asked = Asked(data, held, epochs=ABLATED_EPOCHS)
-            material = crossval.material(asked, report)
-            answers = crossval.out_of_fold(asked, material, tuple(NETWORKS), say, ABLATED_FOLDS)
-            found = _scored(answers, material)
-    except ValueError as error:
-        say(str(error))
-        return 2
-    print(msgspec.json.encode(found).decode() if json else text(found))
-    return 0
+    return told(lambda: _found(data, work), json=json)
+
+
+def _found(data: Path, work: Path | None) -> dict[str, object]:
+    with folder(work) as held:
+        asked = Asked(data, held, epochs=ABLATED_EPOCHS)
+        material = crossval.material(asked, report)
+        return _scored(crossval.out_of_fold(asked, material, tuple(NETWORKS), say, ABLATED_FOLDS), material)
 
 
 def _scored(logits: dict[str, Answers], material: Material) -> dict[str, object]:

@@ -13,8 +13,9 @@ Intervals are by bootstrap over patients; a row whose patient is unknown counts 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,18 @@ def evaluate(
     if not cross_validate and not (file or weights.shipped()).is_file():
         say(f"{file or weights.shipped()}: no weights; --cross-validate trains them fold by fold")
         return 2
+    found = partial(_cross_validated, data, work, picture) if cross_validate else partial(_by_weights, data, file)
+    return told(found, json=json)
+
+
+def told(found: Callable[[], dict[str, Any]], *, json: bool) -> int:
+    """Print what comes of figures, or why none can; returns the exit status."""
     try:
-        found = _cross_validated(data, work, picture) if cross_validate else _by_weights(data, file)
+        figures = found()
     except ValueError as error:
         say(str(error))
         return 2
-    print(msgspec.json.encode(found).decode() if json else text(found))
+    print(msgspec.json.encode(figures).decode() if json else text(figures))
     return 0
 
 

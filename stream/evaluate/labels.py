@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from copy import deepcopy
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,7 +30,7 @@ from model.pretrain import pretrained
 from model.score import OUTPUTS, Figures, draws, macro
 from model.train import LEAD_SETS, Sets, truths
 from stream.commands.common import say
-from stream.evaluate.diagnosis import folder, report, text
+from stream.evaluate.diagnosis import folder, report, told
 
 SHARES: dict[float, int] = {0.1: 36, 0.3: 24, 1.0: 12}
 """Share of the training patients that keep their labels, and epochs: fewer records make shorter epochs."""
@@ -57,18 +55,16 @@ def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
         As of `stream.evaluate.diagnosis.evaluate`.
     json : bool
     """
-    try:
-        with folder(work) as held:
-            asked = Asked(data, held)
-            material = crossval.material(asked, report)
-            with ProcessPoolExecutor(crossval.PROCESSES, mp_context=get_context("spawn")) as pool:
-                said = list(pool.map(partial(answered, asked), range(SCORED_FOLDS)))
-            found = _scored(said, material)
-    except ValueError as error:
-        say(str(error))
-        return 2
-    print(msgspec.json.encode(found).decode() if json else text(found))
-    return 0
+    return told(lambda: _found(data, work), json=json)
+
+
+def _found(data: Path, work: Path | None) -> dict[str, object]:
+    with folder(work) as held:
+        asked = Asked(data, held)
+        material = crossval.material(asked, report)
+        with ProcessPoolExecutor(crossval.PROCESSES, mp_context=get_context("spawn")) as pool:
+            said = list(pool.map(partial(answered, asked), range(SCORED_FOLDS)))
+        return _scored(said, material)
 
 
 def answered(asked: Asked, k: int) -> dict[tuple[str, float], Answers]:
@@ -76,7 +72,7 @@ def answered(asked: Asked, k: int) -> dict[tuple[str, float], Answers]:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     held, found = crossval.material(asked), {}
-    sets = Sets(held.copies, np.flatnonzero(held.record_fold != k), held.windows, np.flatnonzero(held.window_fold != k))
+    sets = held.without(k)
     starts: dict[str, Callable[[], Net]] = {SCRATCH: partial(without, "trees"), PRETRAINED: _once(asked, k, sets)}
     for share, epochs in SHARES.items():
         some, trees = labelled(sets, share, asked.seed), Forests(len(OUTPUTS))
@@ -115,7 +111,7 @@ def _once(asked: Asked, k: int, sets: Sets) -> Callable[[], Net]:
         if not made:
             made.append(pretrained(sets, asked.seed + k, PRETRAINED_EPOCHS, partial(_show, f"fold {k}")))
         net = without("trees")
-        net.load_state_dict(deepcopy(made[0]).state_dict())
+        net.load_state_dict(made[0].state_dict())
         return net
 
     return start
@@ -145,14 +141,14 @@ def _scored(said: list[dict[tuple[str, float], Answers]], material: Material) ->
             continue
         drawn = draws(patient[mine])
         for share in SHARES:
-            for of in (f"{leads}{ending}" for ending in ("", "_alone") for leads in LEADS):
+            for of in (f"{leads}{kind}" for kind in ("", "_alone") for leads in LEADS):
                 reached = {
                     way: macro(np.concatenate([fold[way, share][of] for fold in said])[mine], truth[mine], drawn)
                     for way in (SCRATCH, PRETRAINED)
                 }
                 leads, _, alone = of.partition("_")
-                told = f"{LEADS[leads]}{alone and '_alone'}{of_set}_labels_{100 * share:.0f}"
+                ending = f"{LEADS[leads]}{alone and '_alone'}{of_set}_labels_{100 * share:.0f}"
                 for way, values in reached.items():
-                    figures.add(f"auroc_superclass_macro{told}_{way}", values)
-                figures.add(f"auroc_superclass_macro{told}_gained", reached[PRETRAINED] - reached[SCRATCH])
+                    figures.add(f"auroc_superclass_macro{ending}_{way}", values)
+                figures.add(f"auroc_superclass_macro{ending}_gained", reached[PRETRAINED] - reached[SCRATCH])
     return {"figures": figures.values, "intervals": figures.intervals, "failed": {}, "notes": [*NOTES]}
