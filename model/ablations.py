@@ -60,10 +60,6 @@ def _person(net: Net) -> None:
     net.questions.person = _nothing(net.questions.person)
 
 
-def _measured(net: Net) -> None:
-    net.shape = _nothing(net.shape)
-
-
 class Ungrown(Forests):
     """Trees that stay without a share."""
 
@@ -81,7 +77,6 @@ PARTS: dict[str, Callable[[Net], None]] = {
     "transformer": _transformer,
     "morlet": _morlet,
     "age_and_sex": _person,
-    "measured": _measured,
     "trees": _trees,
 }
 """What can be taken out, by name."""

@@ -27,7 +27,7 @@ Written by `python -m model.card` from the metadata of `model/weights/net.safete
 ## What it is
 
 A network of {parameters:,} parameters (`model/net.py`, [docs/diagnosis.md](docs/diagnosis.md)), and boosted trees over
-measured beats beside it (`model/measured.py`) whose log-odds count half but for the rhythm. They look at 10 s of
+measured beats beside it (`model/measured.py`) whose log-odds count a third but for the rhythm. They look at 10 s of
 one to twelve ECG leads, in any order, resampled to 250 Hz and denoised by Vigil's own streaming filters, and give
 calibrated probabilities: is the ECG normal, and if not, what is abnormal ({conditions}); which rhythm is it
 ({rhythms}). PTB-XL's five superclasses are read out beside that, for the benchmark. `atrial_fibrillation` includes
@@ -56,7 +56,7 @@ against the rhythms that they exclude, and for none.
 ## How it was trained
 
 - Command: `{command}`
-- Commit {commit}, seed {seed}, {epochs} epochs, each network on one thread.
+- Commit {commit}, seed {seed}, {epochs} epochs after {pretraining} without labels, each network on one thread.
 - Split: {split}. `cinc2017` names no patients: its folds are by record; nor do rows of `ptbxl_zscored`.
 - Versions: {versions}.
 - Calibration: of each condition a slope and a shift by set of leads, of the rhythms a temperature and shifts, fitted on
@@ -204,7 +204,7 @@ def card(made: Mapping[str, Any], parameters: int) -> str:
         sets_table="\n".join(_set_rows(values, sorted(records))),
         f1=values["rhythm_f1_macro_counted"],
         ece=values["rhythm_ece"],
-        **{name: made[name] for name in ("command", "commit", "seed", "epochs", "split")},
+        **{name: made[name] for name in ("command", "commit", "seed", "epochs", "pretraining", "split")},
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from model.ablations import VARIANTS
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
+from model.pretrain import pretrained
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show
 
@@ -41,7 +44,8 @@ Answers = dict[str, NDArray[np.float32]]
 class Asked(NamedTuple):
     """A run of folds: the records' folder, one that keeps what is done, the seed, and numbers of epochs and folds.
 
-    With `start`, a file of weights, the network goes on from there, and learns slowly.
+    The network learns without labels for `pretraining` epochs beforehand; its variants do not. With `start`, a file of
+    weights, it goes on from there, and learns slowly.
     """
 
     data: Path
@@ -50,21 +54,24 @@ class Asked(NamedTuple):
     epochs: int = train.EPOCHS
     folds: int = FOLDS
     start: Path | None = None
+    pretraining: int = 0
 
     def file(self, name: str, k: int) -> Path:
         """Return where the answers of a model of one fold are kept."""
         tuned = "" if self.start is None else f"-{hashlib.sha256(self.start.read_bytes()).hexdigest()[:8]}"
-        return self.work / f"{name}{tuned}-{self.seed}-{self.epochs}-{k}of{self.folds}.npz"
+        return self.work / f"{name}{tuned}-{self.seed}-{self.pretraining}+{self.epochs}-{k}of{self.folds}.npz"
 
     def network(self, k: int) -> Path:
-        """Return where the tensors of the network of one fold are kept."""
+        """Return where the tensors of the network of one fold are kept; of k = `folds` that of all patients."""
         return self.file(NET, k).with_suffix(".safetensors")
 
     def fit(self, sets: Sets, seed: int, make: Callable[[], Net] = Net, show: Show = lambda line: None) -> nn.Module:
         """Train a network once."""
-        if self.start is None:
-            return train.fit(sets, seed, make, self.epochs, show)
-        return train.fit(sets, seed, partial(train.started, self.start), self.epochs, show, train.TUNING_RATE)
+        if self.start is not None:
+            return train.fit(sets, seed, partial(train.started, self.start), self.epochs, show, train.TUNING_RATE)
+        if self.pretraining and make is Net:
+            make = partial(pretrained, sets, seed, self.pretraining, show)
+        return train.fit(sets, seed, make, self.epochs, show)
 
 
 class Material(NamedTuple):
@@ -76,7 +83,7 @@ class Material(NamedTuple):
     window_fold: NDArray[np.int64]
 
     def without(self, k: int) -> Sets:
-        """Return what one fold trains on: all but its own records and windows."""
+        """Return what one fold trains on: all but its own records and windows; of k = `folds` that is all."""
         rows, seen = (np.flatnonzero(fold != k) for fold in (self.record_fold, self.window_fold))
         return Sets(self.copies, rows, self.windows, seen)
 
@@ -102,6 +109,7 @@ def out_of_fold(
     models: Sequence[str],
     show: Show = lambda line: None,
     first: int | None = None,
+    whole: bool = False,
 ) -> dict[str, Answers]:
     """Return each model's logits of each record by what never saw its patient; two folds are at work at a time.
 
@@ -113,6 +121,8 @@ def out_of_fold(
         Of `net`, `resnet`, `random_encoder`, `boosting`, and the names of `VARIANTS`.
     first : int, optional
         Only so many folds, from the first on; the answers to the records of the others are zero.
+    whole : bool
+        Train the network on all patients beside them, too, and keep it as `asked.network(asked.folds)`.
     """
     width = len(OUTPUTS) + len(RHYTHMS)
     sizes = dict.fromkeys(LEAD_SETS, len(held.record_fold))
@@ -120,13 +130,38 @@ def out_of_fold(
     if held.windows is not None:
         for name in NETWORKS.keys() & set(models):
             found[name][WINDOWS] = np.zeros((len(held.window_fold), width), np.float32)
-    jobs = [(name, k) for name in models for k in range(first or asked.folds)]
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        for (name, k), said in zip(jobs, pool.map(partial(_kept, asked), jobs), strict=True):
-            show(f"{name}: fold {k + 1} of {asked.folds} done")
-            for of, logits in said.items():
-                found[name][of][held.fold_of(of) == k] = logits
+    jobs = [(name, k) for name in models for k in range(first or asked.folds)] + [(NET, asked.folds)] * whole
+    context = get_context("spawn")
+    lines = context.SimpleQueue()
+    listener = Thread(target=_pass_on, args=(lines, show))
+    listener.start()
+    try:
+        with ProcessPoolExecutor(PROCESSES, context, initializer=_tell, initargs=(lines,)) as pool:
+            for (name, k), said in zip(jobs, pool.map(partial(_kept, asked), jobs), strict=True):
+                show(f"{_which(name, k, asked)}: done")
+                for of, logits in said.items():
+                    found[name][of][held.fold_of(of) == k] = logits
+    finally:
+        lines.put(None)
+        listener.join()
     return found
+
+
+def _which(name: str, k: int, asked: Asked) -> str:
+    return f"{name}, {'all patients' if k == asked.folds else f'fold {k + 1} of {asked.folds}'}"
+
+
+_lines: list[SimpleQueue[str | None]] = []
+"""Where a process that trains puts what it shows."""
+
+
+def _tell(lines: SimpleQueue[str | None]) -> None:
+    _lines[:] = [lines]
+
+
+def _pass_on(lines: SimpleQueue[str | None], show: Show) -> None:
+    while (line := lines.get()) is not None:
+        show(line)
 
 
 def _kept(asked: Asked, job: tuple[str, int]) -> Answers:
@@ -153,15 +188,18 @@ def _answered(name: str, held: Material, k: int, asked: Asked) -> Answers:
     sets, mine = held.without(k), np.flatnonzero(held.record_fold == k)
     rows = sets.rows
     if name in NETWORKS:
-        net = asked.fit(sets, seed, NETWORKS[name])
+        net = asked.fit(sets, seed, NETWORKS[name], lambda line: _lines[0].put(f"{_which(name, k, asked)}: {line}"))
         if name == NET:
             asked.network(k).write_bytes(weights_file.pack(tensors(net), {}))
+        if not len(mine):
+            return {}
         said = train.all_sets(net, records, mine)
         if held.windows is not None:
             said[WINDOWS] = train.answers(net, held.windows, np.flatnonzero(held.window_fold == k))
         return said
     if name == RESNET:
-        return train.all_sets(train.fit(Sets(held.copies, rows), seed, baselines.ResNet, asked.epochs), records, mine)
+        epochs = min(asked.epochs, baselines.EPOCHS)
+        return train.all_sets(train.fit(Sets(held.copies, rows), seed, baselines.ResNet, epochs), records, mine)
     if name == BOOSTING:
         trees = baselines.boosting(records.take(rows))
         said = {of: logits[:, : len(OUTPUTS)] for of, logits in train.all_sets(trees, records, mine).items()}

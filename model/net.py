@@ -6,8 +6,8 @@ n windows, l leads (any number, any order, any missing), 5 chunks of 2 s, 25 tok
 arXiv:1710.10903), and a transformer over time; after EfficientECG (arXiv:2512.03804) cross-attention with age and sex.
 
 The stem runs on each chunk of each lead alone, without padding: overlapping windows can share it. Leads meet after it.
-Beside it goes what is measured of each lead (`model.measured`), for a layer here and for trees: the answers to what is
-wrong, though not to the rhythm, are the mean of the network's log-odds and those of the trees.
+Trees over what is measured of each lead (`model.measured`) have a say in what is wrong, though not in the rhythm: the
+answer is a mean of the network's log-odds and theirs.
 """
 
 from __future__ import annotations
@@ -35,12 +35,10 @@ STEM, WIDTH, HEADS, DEEP = 12, 64, 4, 128
 """Channels of the first convolution and of a token, heads of attention, and width inside the transformer."""
 CHANNELS = 32
 """Channels of a step."""
-FEATURES = 2 * WIDTH
-"""What the heads answer from."""
+FEATURES, LOGITS = 2 * WIDTH, 1 + len(CONDITIONS) + len(SUPERCLASSES) + len(RHYTHMS)
+"""What the heads answer from, and how much they answer."""
 PULSES, LAGS = 4, (5, 50)
 """Channels that say how much of a beat a step is, and the lags, in steps of 40 ms, at which they are compared."""
-SHAPE = 128
-"""Width that what is measured of the leads becomes."""
 DROP = 0.2
 YEARS = 50.0
 """Age is given as (age - 50) / 50, and zero where unknown."""
@@ -82,6 +80,12 @@ class Answer(NamedTuple):
     condition: Tensor
     superclass: Tensor
     rhythm: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> Answer:
+        """Cut logits in that order, (n, 19)."""
+        normal, *rest = logits.split([1, len(CONDITIONS), len(SUPERCLASSES), len(RHYTHMS)], 1)
+        return cls(normal[:, 0], *rest)
 
     def joined(self) -> Tensor:
         """Return all logits in that order, (n, 19)."""
@@ -256,11 +260,10 @@ class Net(nn.Module):
         self.place = nn.Parameter(torch.randn(TOKENS, WIDTH) * 0.02)
         self.time: nn.Module = TimeAttention()
         self.questions = Questions()
-        self.shape = nn.Linear(LEADS * DESCRIBED, SHAPE)
         self.trees = Forests(1 + len(CONDITIONS) + len(SUPERCLASSES))
         self.drop = nn.Dropout(DROP)
-        self.hidden = nn.Linear(4 * WIDTH + PULSES * (LAGS[1] - LAGS[0]) + SHAPE, FEATURES)
-        self.heads = nn.Linear(FEATURES, 1 + len(CONDITIONS) + len(SUPERCLASSES) + len(RHYTHMS))
+        self.hidden = nn.Linear(4 * WIDTH + PULSES * (LAGS[1] - LAGS[0]), FEATURES)
+        self.heads = nn.Linear(FEATURES, LOGITS)
         nn.init.ones_(self.lead_gain.weight)
         nn.init.zeros_(self.lead_shift.weight)
 
@@ -292,20 +295,16 @@ class Net(nn.Module):
         ]
 
     def answer(self, x: Tokens, leads: Leads) -> Answer:
-        """Answer from what the stem made of leads."""
-        shown = measured(x.beat, x.spread, leads)  # (n, 767)
-        out = self.heads(self.drop(self._features(x, leads, shown)))  # (n, 19)
+        """Answer from what the stem made of leads; while it learns, without the trees."""
+        out = self.heads(self.drop(self.features(x, leads)))  # (n, 19)
         if not self.training:
             own = len(self.trees.base)
-            out = torch.cat([self.trees(out[:, :own], shown), out[:, own:]], 1)  # (n, 19)
-        normal, condition, superclass, rhythm = out.split([1, len(CONDITIONS), len(SUPERCLASSES), len(RHYTHMS)], 1)
-        return Answer(normal[:, 0], condition, superclass, rhythm)
+            said = self.trees(out[:, :own], measured(x.beat, x.spread, leads))  # (n, 11)
+            out = torch.cat([said, out[:, own:]], 1)  # (n, 19)
+        return Answer.of(out)
 
     def features(self, tokens: Tokens, leads: Leads) -> Tensor:
         """Return what the heads answer from, (n, 128)."""
-        return self._features(tokens, leads, measured(tokens.beat, tokens.spread, leads))
-
-    def _features(self, tokens: Tokens, leads: Leads, shown: Tensor) -> Tensor:
         lead, there = leads.lead, leads.mask > 0.5  # (n, l), (n, l, 25)
         known = leads.amplitude[:, None, None].expand_as(leads.level)  # (n, l, 5)
         level = self.level(torch.stack([leads.level * known, known], 3))  # (n, l, 5, 64)
@@ -325,8 +324,7 @@ class Net(nn.Module):
         step = there.unflatten(2, (CHUNKS, -1)).repeat_interleave(TOKEN, 3)[..., None]  # (n, l, 5, 50, 1)
         pulse = (tokens.pulse * step).sum(1) / step.sum(1).clamp_min(1)  # (n, 5, 50, 4)
         alike = regularity(pulse.flatten(1, 2))  # (n, 4, 45)
-        shape = functional.relu(self.shape(self.drop(shown)))  # (n, 128)
-        pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1), shape], 1)  # (n, 564)
+        pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1)], 1)  # (n, 436)
         return functional.relu(self.hidden(self.drop(pooled)))  # (n, 128)
 
 

@@ -19,6 +19,8 @@ from model.frontend import BANK, CHUNK, STEP, STEPS, TOKEN, WAVE
 from model.net import LEADS, WIDTH, Leads, Net
 from model.train import RATE, WINDOW_BATCH, Sets, Show
 
+EPOCHS = 12
+"""Of pretraining, as shipped."""
 CONTENT = BANK.bands + TOKEN
 """Numbers that say what a lead shows in a token: the mean of each band, and of each step of its signal."""
 EDGE = (WAVE - CHUNK) // 2

@@ -23,7 +23,7 @@ from model.dataset import Records
 from model.measured import Forests, spread
 from model.net import YEARS, Answer, Leads, Net, beats, measured
 
-BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 36, 3e-3, 0.05
+BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 28, 3e-3, 0.05
 """Records, and windows of monitors beside them, of each step."""
 TUNING_EPOCHS, TUNING_RATE = 8, 3e-4
 """Where it goes on from weights that there are."""

@@ -28,16 +28,16 @@ from ecg import weights_file
 from ecg.lead import STANDARD
 from ecg.window import CHUNKS
 from model.commit import commit
-from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities, tensors
+from model.crossval import NET, WINDOWS, Answers, Asked, Material, out_of_fold, probabilities
 from model.frontend import CHUNK_TOKENS, STEPS, Chunks, chunks, clean, cut, last_span
 from model.labels import CONDITIONS, RHYTHMS
 from model.measured import BEAT, SPREAD, spread, steepest
 from model.monitors import counted
 from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Leads, Net, Tokens, folded, place
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
-from model.train import LEAD_SETS, Sets, Show, person, truths
+from model.train import LEAD_SETS, Show, person, truths
 
-FORMAT = "vigil-net-2"
+FORMAT = "vigil-net-3"
 DECIMALS = 4
 """Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
 CHUNK_BATCH = 64
@@ -288,13 +288,9 @@ def make(
     asked: Asked, held: Material, command: str, figures: Callable[[dict[str, Answers]], dict[str, Any]], show: Show
 ) -> bytes:
     """Train on all records, calibrate on answers out of fold, and return a file of weights that tells `figures`."""
-    answers = out_of_fold(asked, held, [NET], show)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    answers = out_of_fold(asked, held, [NET], show, whole=True)
+    learned = safetensors.numpy.load_file(asked.network(asked.folds))
     every = np.arange(len(held.record_fold)), np.arange(len(held.window_fold))
-    net = asked.fit(
-        Sets(held.copies, every[0], held.windows, every[1]), asked.seed, show=lambda line: show(f"all: {line}")
-    )
     base = None if asked.start is None else load(asked.start)
     made = {
         "command": command,
@@ -303,7 +299,7 @@ def make(
         "figures": figures(answers),
     }
     return weights_file.pack(
-        tensors(net), _made(asked, held, answers[NET], *every, {} if base is None else base.made) | made
+        learned, _made(asked, held, answers[NET], *every, {} if base is None else base.made) | made
     )
 
 
@@ -353,6 +349,7 @@ def _made(
         "commit": commit(),
         "seed": asked.seed,
         "epochs": asked.epochs,
+        "pretraining": asked.pretraining,
         "records": sorted({*before.get("records", ()), *held.copies[0].name[records].tolist()}),
         "monitors": sorted({*before.get("monitors", ()), *patients}),
         "calibration": {of: calibrate(logits[of][records, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},

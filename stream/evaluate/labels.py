@@ -26,6 +26,7 @@ from model.crossval import Asked, Material
 from model.dataset import RAW, ZSCORED
 from model.measured import Forests
 from model.net import Net
+from model.pretrain import EPOCHS as PRETRAINED_EPOCHS
 from model.pretrain import pretrained
 from model.score import OUTPUTS, Figures, draws, macro
 from model.train import LEAD_SETS, Sets, truths
@@ -34,7 +35,7 @@ from stream.evaluate.diagnosis import folder, report, told
 
 SHARES: dict[float, int] = {0.1: 36, 0.3: 24, 1.0: 12}
 """Share of the training patients that keep their labels, and epochs: fewer records make shorter epochs."""
-PRETRAINED_EPOCHS, SCORED_FOLDS = 12, 2
+SCORED_FOLDS = 2
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 LEADS = {"12": "", "ii": "_lead_ii"}
 SETS = {ZSCORED: "", RAW: "_raw"}

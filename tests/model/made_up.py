@@ -13,8 +13,8 @@ from ecg import record, weights_file
 from ecg.window import SPAN
 from model import weights
 from model.labels import RHYTHMS, SUPERCLASSES
-from model.measured import SHARE
-from model.net import Net
+from model.measured import DESCRIBED, SHARE
+from model.net import LEADS, Net
 from model.score import OUTPUTS
 from model.train import LEAD_SETS
 
@@ -41,7 +41,7 @@ def random_weights(seed: int = 0) -> bytes:
             held = net.get_parameter(name)
             held += 0.4 * torch.randn_like(held)
         trees = net.trees
-        trees.feature.copy_(torch.randint(net.shape.in_features, trees.feature.shape))
+        trees.feature.copy_(torch.randint(LEADS * DESCRIBED, trees.feature.shape))
         trees.cut.normal_(std=0.3)
         trees.leaf.normal_(std=0.1)
         trees.share.fill_(SHARE)

@@ -12,7 +12,8 @@ from model.ablations import STATES, VARIANTS, StateSpace
 from model.crossval import NET, WINDOWS, Asked
 from model.frontend import TOKENS
 from model.labels import RHYTHMS
-from model.net import WIDTH, Net
+from model.measured import DESCRIBED
+from model.net import LEADS, WIDTH, Net
 from model.score import OUTPUTS
 from model.train import LEAD_SETS
 from stream.evaluate import ablations as scored
@@ -25,7 +26,7 @@ def test_without_a_part_the_network_answers_and_otherwise_than_with_it(part: str
     leads, whole, less = batch(3), Net().eval(), ablations.without(part).eval()
     if part == "trees":
         rng = np.random.default_rng(1)
-        x, truth = rng.normal(size=(60, whole.shape.in_features)).astype(np.float32), np.tile([0, 1], (11, 30)).T
+        x, truth = rng.normal(size=(60, LEADS * DESCRIBED)).astype(np.float32), np.tile([0, 1], (11, 30)).T
         whole.trees.grow(x, truth.astype(np.int8))
         less.trees.grow(x, truth.astype(np.int8))
     held = whole.state_dict()
