@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ecg import weights_file
-from model import baselines, crossval, dataset, train, weights
+from model import baselines, crossval, dataset, pretrain, train, weights
 from model.crossval import WINDOWS, Asked
 from model.labels import RHYTHMS
 from model.net import Net
@@ -195,7 +195,7 @@ def test_cross_validated_figures_are_of_every_model_with_intervals_and_differenc
 ) -> None:
     """The folds are there already: what they say is taken, and each row's from its own fold."""
     monkeypatch.setattr(crossval, "COPIES", 0)
-    asked = Asked(rows, tmp_path)
+    asked = Asked(rows, tmp_path, pretraining=pretrain.EPOCHS)
     held, truth, skill = crossval.material(asked), train.truths(generated), {"net": 9.0}
     rhythm = 9.0 * strips.rhythm.astype(np.float32)
     for name in diagnosis.MODELS:
