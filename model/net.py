@@ -299,7 +299,7 @@ class Net(nn.Module):
         out = self.heads(self.drop(self.features(x, leads)))  # (n, 19)
         if not self.training:
             own = len(self.trees.base)
-            said = self.trees(out[:, :own], measured(x.beat, x.spread, leads))  # (n, 11)
+            said = self.trees(out[:, :own], in_places(x.beat, x.spread, leads))  # (n, 11)
             out = torch.cat([said, out[:, own:]], 1)  # (n, 19)
         return Answer.of(out)
 
@@ -334,7 +334,7 @@ def _of_leads(token: Tensor, pulse: Tensor, wave: Tensor, spread: Tensor) -> Tok
     return Tokens(token.unflatten(0, shape).flatten(2, 3), pulse.unflatten(0, shape), beats(wave), spread)
 
 
-def measured(beat: Tensor, spread: Tensor, leads: Leads) -> Tensor:
+def in_places(beat: Tensor, spread: Tensor, leads: Leads) -> Tensor:
     """Return what is measured of each lead that the network knows, (n, 13 * 59), zero where missing.
 
     `beat` and `spread` are those of `Tokens`.

@@ -21,7 +21,7 @@ from ecg.lead import STANDARD
 from ecg.window import CHUNKS
 from model.dataset import Records
 from model.measured import Forests, spread
-from model.net import YEARS, Answer, Leads, Net, beats, measured
+from model.net import YEARS, Answer, Leads, Net, beats, in_places
 
 BATCH, WINDOW_BATCH, EPOCHS, RATE, DECAY = 32, 64, 28, 3e-3, 0.05
 """Records, and windows of monitors beside them, of each step."""
@@ -146,10 +146,10 @@ def descend(
 
 
 def described(records: Records, names: Sequence[str]) -> NDArray[np.float32]:
-    """Return what is measured of records in these leads, (n, 767), as `model.net.measured` gives it."""
+    """Return what is measured of records in these leads, (n, 767), as `model.net.in_places` gives it."""
     with torch.inference_mode():
         found = [
-            measured(beats(leads.wave), spread(leads.wave, leads.morlet), leads).numpy()
+            in_places(beats(leads.wave), spread(leads.wave, leads.morlet), leads).numpy()
             for leads in in_batches(records, np.arange(len(records.name)), names)
         ]
     return np.concatenate(found)

@@ -39,6 +39,8 @@ from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, cove
 from model.train import LEAD_SETS, Show, person, truths
 
 FORMAT = "vigil-net-3"
+FOLD = "fold-{}.safetensors"
+"""Name of the file in which the network of a fold is kept."""
 CHUNK_BATCH = 64
 """Chunks that the stem takes together."""
 SLOTS: dict[int, int] = {leads: 32 if leads <= 2 else 16 if leads <= 4 else 8 for leads in range(1, len(STANDARD) + 1)}
@@ -328,7 +330,7 @@ def keep_folds(asked: Asked, held: Material, logits: Answers, command: str) -> N
             "figures": {},
         }
         kept = weights_file.pack(learned, _made(asked, held, logits, others.rows, others.seen, {}) | made)
-        (asked.work / f"fold-{k + 1}.safetensors").write_bytes(kept)
+        (asked.work / FOLD.format(k + 1)).write_bytes(kept)
 
 
 def _made(

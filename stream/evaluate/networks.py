@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecg import weights_file
+from model.weights import FOLD
 from stream.look import Net
 from stream.nets import load_nets, read_weights
 
-KEPT = "fold-*.safetensors"
+KEPT = FOLD.format("*")
 """Networks of folds in a folder of work."""
 
 

@@ -6,7 +6,7 @@ import torch
 from ecg.forest import log_odds
 from ecg.forest_grow import grow
 from model.measured import BEAT, DESCRIBED, MOST, SHARE, SPREAD, Forests, described, spread, steepest
-from model.net import LEADS, Net, measured
+from model.net import LEADS, Net, in_places
 from tests.model.test_net import N, batch
 
 
@@ -64,7 +64,7 @@ def test_what_is_measured_stands_at_the_place_of_its_lead() -> None:
     torch.manual_seed(1)
     net, leads = Net().eval(), batch(2)
     tokens = net.tokens(leads.wave, leads.morlet)
-    found = measured(tokens.beat, tokens.spread, leads).unflatten(1, (LEADS, DESCRIBED))
+    found = in_places(tokens.beat, tokens.spread, leads).unflatten(1, (LEADS, DESCRIBED))
     there = torch.ones(N, 2, 5, dtype=torch.bool)
     plain = described(tokens.beat, tokens.spread, leads.level, there, leads.amplitude)
     for row in range(N):
