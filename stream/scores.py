@@ -150,6 +150,10 @@ SCORES: tuple[Asked, ...] = (
         Asked("`challenge2015`, `cinc2015`", ("challenge2015", *how), ("cinc2015",), _ALARMS)
         for how in ((), ("--cross-validate",))
     ),
+    *(
+        Asked("`challenge2015`, rules alone", ("challenge2015", *how, "--net", "none"), ("cinc2015",), _ALARMS)
+        for how in ((), ("--cross-validate",))
+    ),
     Asked("`rhythm`", ("rhythm",), ("vfdb", "cudb", "mitdb"), _RHYTHM),
     Asked(
         "`rhythm`",

@@ -14,6 +14,9 @@ app = typer.Typer(no_args_is_help=True, help="Score the pipeline against referen
 Decisions = Annotated[Path | None, typer.Option("--decisions", help="Write a line a record here, as NDJSON.")]
 Worst = Annotated[int, typer.Option("--worst", min=0, help="Name this many records that cost most.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw the strips of those into this folder, as SVG.")]
+Net = Annotated[
+    str, typer.Option("--net", help="Weights file, `shipped`, `none`, or a folder of work with the networks of folds.")
+]
 CrossValidate = Annotated[
     bool, typer.Option("--cross-validate", help="Train what is learned without each fold's patients.")
 ]
@@ -49,12 +52,13 @@ def challenge2015(
     worst: Worst = 0,
     plot: Plot = None,
     cross_validate: CrossValidate = False,
+    net: Net = "shipped",
 ) -> None:
     """Score which alarms of an intensive care unit our own would have kept, as the 2015 challenge does."""
     from stream.evaluate.challenge2015 import evaluate
 
     raise SystemExit(
-        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate)
+        evaluate(data, json=json, decisions=decisions, worst=worst, plot=plot, cross_validate=cross_validate, net=net)
     )
 
 
@@ -66,9 +70,7 @@ def rhythm(
     worst: Worst = 0,
     plot: Plot = None,
     cross_validate: CrossValidate = False,
-    net: Annotated[
-        str, typer.Option(help="Weights file, `shipped`, `none`, or a folder of work with the networks of folds.")
-    ] = "shipped",
+    net: Net = "shipped",
 ) -> None:
     """Score what the alarms say of rhythms: segments to be shocked, episodes, delays, false alarms."""
     from stream.evaluate.rhythm import evaluate

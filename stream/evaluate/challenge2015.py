@@ -32,8 +32,10 @@ from ecg.learned import LEARNED, has_seen
 from ecg.rate import spreading
 from ecg.record import Record, read
 from stream.analyze import EPOCH_NS, Analyzed, analyze
+from stream.commands.common import say
 from stream.evaluate import run
 from stream.evaluate.figures import folds as divide
+from stream.evaluate.networks import RULES, Networks, networks
 from stream.evaluate.strip import Band, draw
 
 PULSE = ("pleth", "abp")
@@ -84,7 +86,9 @@ def without_pulse(recording: Record) -> Record:
     return dataclasses.replace(recording, leads=leads, counts=np.ascontiguousarray(recording.counts[rows]))
 
 
-def decide(path: Path, alarms: dict[str, Alarm], definition: Definition | None = None) -> Decision:
+def decide(
+    path: Path, alarms: dict[str, Alarm], definition: Definition | None = None, networks: Networks = RULES
+) -> Decision:
     """Run one record with and without its pulse signals, and decide on its alarm by a definition, or the shipped one.
 
     The truth is the set's `ALARMS`, or the header's comments where that names no such record.
@@ -97,12 +101,12 @@ def decide(path: Path, alarms: dict[str, Alarm], definition: Definition | None =
     recording = read(path, end_s=challenge.ALARM_S)
     alarm = alarms.get(path.name) or _from_comments(recording)
     definition = definition or SHIPPED[alarm.kind]
-    alerts = _analyzed(recording, definition).alerts
+    alerts = _analyzed(recording, definition, networks).alerts
     alone = ours = spans(alerts, EPOCH_NS, recording.duration_s)
     if any(
         each.phase == "suppressed" and each.condition in LETHAL for each in alerts
     ):  # else the pulse changed nothing
-        alerts = _analyzed(without_pulse(recording), definition).alerts
+        alerts = _analyzed(without_pulse(recording), definition, networks).alerts
         alone = spans(alerts, EPOCH_NS, recording.duration_s)
     end_s = recording.duration_s
     event, ecg_only = (challenge.event(alarm.kind, each, end_s) for each in (ours, alone))
@@ -110,10 +114,10 @@ def decide(path: Path, alarms: dict[str, Alarm], definition: Definition | None =
     return Decision(path.name, alarm.kind, alarm.true, end_s, event, ecg_only, late)
 
 
-def decide_by_each(path: Path, alarms: dict[str, Alarm]) -> list[Decision]:
+def decide_by_each(path: Path, alarms: dict[str, Alarm], networks: Networks = RULES) -> list[Decision]:
     """Decide on a record's alarm by each candidate of its type."""
     alarm = alarms.get(path.name) or _from_comments(read(path, end_s=challenge.ALARM_S))
-    return [decide(path, alarms, each) for each in CANDIDATES[alarm.kind]]
+    return [decide(path, alarms, each, networks) for each in CANDIDATES[alarm.kind]]
 
 
 def out_of_fold(found: Mapping[str, Sequence[Decision]]) -> tuple[list[list[str]], list[dict[str, int]]]:
@@ -129,19 +133,34 @@ def out_of_fold(found: Mapping[str, Sequence[Decision]]) -> tuple[list[list[str]
 
 
 def evaluate(
-    data: Path, *, json: bool, decisions: Path | None, worst: int, plot: Path | None, cross_validate: bool
+    data: Path,
+    *,
+    json: bool,
+    decisions: Path | None,
+    worst: int,
+    plot: Path | None,
+    cross_validate: bool,
+    net: str = "shipped",
 ) -> int:
-    """Score every record of a folder like `cinc2015` and print the figures; returns the exit status."""
+    """Score every record of a folder like `cinc2015` and print the figures; returns the exit status.
+
+    Whichever network `stream.evaluate.networks.networks` is asked for by `net`: none was trained on these records.
+    """
+    try:
+        judges = networks(net)
+    except (OSError, ValueError) as error:
+        say(str(error))
+        return 2
     listed = data / "ALARMS"
     alarms = {alarm.record: alarm for alarm in challenge.read_alarms(listed.read_text())} if listed.exists() else {}
     names = sorted({*alarms, *(header.stem for header in data.glob("*.hea"))})
     paths, folds, chosen = [data / name for name in names], [], []
     if cross_validate:
-        found = run.over(paths, partial(decide_by_each, alarms=alarms))
+        found = run.over(paths, partial(decide_by_each, alarms=alarms, networks=judges))
         folds, chosen = out_of_fold(found.results)
         made = _judged(found.results, folds, chosen)
     else:
-        found = run.over(paths, partial(decide, alarms=alarms))
+        found = run.over(paths, partial(decide, alarms=alarms, networks=judges))
         made = list(found.results.values())
     if decisions is not None:
         decisions.write_bytes(b"".join(msgspec.json.encode(_line(each)) + b"\n" for each in made))
@@ -217,9 +236,9 @@ def _from_comments(recording: Record) -> Alarm:
     return Alarm(recording.name, kinds[0], truths[0])
 
 
-def _analyzed(recording: Record, definition: Definition) -> Analyzed:
+def _analyzed(recording: Record, definition: Definition, networks: Networks = RULES) -> Analyzed:
     with spreading(definition.spread):
-        return analyze(recording, {}, settings=definition.settings)
+        return analyze(recording, networks.judging(""), settings=definition.settings)
 
 
 def _is_clinical(span: Span) -> bool:

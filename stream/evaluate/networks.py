@@ -41,6 +41,10 @@ class Networks(NamedTuple):
         return _loaded(self.of_fold.get(patient, self.usual))
 
 
+RULES = Networks()
+"""No network: the rules alone."""
+
+
 def networks(which: str) -> Networks:
     """Return networks: `none`, `shipped`, a file of weights, or a folder with those of folds.
 
@@ -54,7 +58,7 @@ def networks(which: str) -> Networks:
         It is no file of weights, or the folder holds no network of a fold.
     """
     if which == "none":
-        return Networks()
+        return RULES
     if not Path(which).is_dir():
         return Networks(which, {}, _trained(which))
     trained = {str(file): _trained(str(file)) for file in sorted(Path(which).glob(KEPT))}
