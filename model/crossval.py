@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ecg import weights_file
-from model import baselines, dataset, monitors, train
+from model import baselines, dataset, monitors, pretrain, train
 from model.ablations import VARIANTS
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
-from model.pretrain import pretrained
 from model.rhythm_score import Naming
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show
@@ -55,7 +54,7 @@ class Asked(NamedTuple):
     epochs: int = train.EPOCHS
     folds: int = FOLDS
     start: Path | None = None
-    pretraining: int = 0
+    pretraining: int = pretrain.EPOCHS
 
     def file(self, name: str, k: int) -> Path:
         """Return where the answers of a model of one fold are kept."""
@@ -71,7 +70,7 @@ class Asked(NamedTuple):
         if self.start is not None:
             return train.fit(sets, seed, partial(train.started, self.start), self.epochs, show, train.TUNING_RATE)
         if self.pretraining and make is Net:
-            make = partial(pretrained, sets, seed, self.pretraining, show)
+            make = partial(pretrain.pretrained, sets, seed, self.pretraining, show)
         return train.fit(sets, seed, make, self.epochs, show)
 
 

@@ -42,7 +42,7 @@ def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
 
 def _found(data: Path, work: Path | None) -> dict[str, object]:
     with folder(work) as held:
-        asked = Asked(data, held, epochs=ABLATED_EPOCHS)
+        asked = Asked(data, held, epochs=ABLATED_EPOCHS, pretraining=0)
         material = crossval.material(asked, report)
         return _scored(crossval.out_of_fold(asked, material, tuple(NETWORKS), say, ABLATED_FOLDS), material)
 

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from model import crossval, dataset, monitors, rhythm_score, weights
 from model.crossval import Asked
 from model.dataset import OWN, RAW, ZSCORED, Records
-from model.pretrain import EPOCHS as PRETRAINING
 from model.score import Figures, aurocs, draws, macro
-from model.train import EPOCHS, LEAD_SETS, TUNING_EPOCHS, all_sets, truths
+from model.train import LEAD_SETS, TUNING_EPOCHS, all_sets, truths
 from stream.commands.common import say
 from stream.evaluate import reliability
 from stream.evaluate.reliability import Curve
@@ -112,8 +111,9 @@ def train(data: Path, out: Path, seed: int, work: Path | None, start: Path | Non
         say(str(error))
         return 2
     with folder(work) as held:
-        epochs, pretraining = (TUNING_EPOCHS, 0) if start else (EPOCHS, PRETRAINING)
-        asked = Asked(data, held, seed, epochs, start=start, pretraining=pretraining)
+        asked = Asked(data, held, seed, start=start)
+        if start is not None:
+            asked = asked._replace(epochs=TUNING_EPOCHS, pretraining=0)
         material = crossval.material(asked, report)
         command = f"vigil train net {'--from WEIGHTS ' if start else ''}--data DIR --out FILE --seed {seed}"
         out.write_bytes(weights.make(asked, material, command, lambda answers: _figures(answers, material), say))
@@ -133,7 +133,7 @@ def folder(work: Path | None) -> Iterator[Path]:
 
 def _cross_validated(data: Path, work: Path | None, picture: Path | None) -> dict[str, Any]:
     with folder(work) as held:
-        asked = Asked(data, held, pretraining=PRETRAINING)
+        asked = Asked(data, held)
         material = crossval.material(asked, report)
         answers = crossval.out_of_fold(asked, material, MODELS, say)
         weights.keep_folds(asked, material, answers[crossval.NET], KEEPING)

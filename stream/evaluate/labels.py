@@ -61,7 +61,7 @@ def evaluate(data: Path, *, json: bool, work: Path | None = None) -> int:
 
 def _found(data: Path, work: Path | None) -> dict[str, object]:
     with folder(work) as held:
-        asked = Asked(data, held)
+        asked = Asked(data, held, pretraining=0)
         material = crossval.material(asked, report)
         with ProcessPoolExecutor(crossval.PROCESSES, mp_context=get_context("spawn")) as pool:
             said = list(pool.map(partial(answered, asked), range(SCORED_FOLDS)))

@@ -85,7 +85,7 @@ def test_a_part_is_worth_what_the_whole_has_over_the_rest(
     """The folds are there already; one variant knows half as much, the others as much as the whole."""
     monkeypatch.setattr(crossval, "COPIES", 0)
     poor = "net_without_cbam"
-    asked = Asked(rows, tmp_path, epochs=scored.ABLATED_EPOCHS)
+    asked = Asked(rows, tmp_path, epochs=scored.ABLATED_EPOCHS, pretraining=0)
     held, truth = crossval.material(asked), train.truths(generated)
     rhythm = np.concatenate([np.zeros((len(strips.name), len(OUTPUTS))), 9.0 * strips.rhythm], axis=1)
     for name in (NET, *VARIANTS):

@@ -121,7 +121,7 @@ def test_each_share_of_labels_is_answered_with_and_without_pretraining_and_kept(
     monkeypatch.setattr(crossval, "COPIES", 0)
     monkeypatch.setattr(labels, "SHARES", {0.5: 1, 1.0: 1})
     monkeypatch.setattr(labels, "PRETRAINED_EPOCHS", 1)
-    asked = Asked(rows, tmp_path, folds=4)
+    asked = Asked(rows, tmp_path, folds=4, pretraining=0)
     found = labels.answered(asked, 1)
     mine = int((crossval.material(asked).record_fold == 1).sum())
     assert set(found) == {(way, share) for way in (SCRATCH, PRETRAINED) for share in (0.5, 1.0)}
@@ -144,7 +144,7 @@ def test_what_pretraining_gains_is_the_difference_of_the_two(
 ) -> None:
     """The folds are there already; what was pretrained knows half as much with few labels, and as much with all."""
     monkeypatch.setattr(crossval, "COPIES", 0)
-    asked = Asked(rows, tmp_path)
+    asked = Asked(rows, tmp_path, pretraining=0)
     held, truth = crossval.material(asked), train.truths(generated)
     for k in range(labels.SCORED_FOLDS):
         mine = held.record_fold == k

@@ -17,6 +17,7 @@ from model.crossval import NET, WINDOWS, Asked, Material
 from model.labels import RHYTHMS
 from model.net import Net
 from model.score import OUTPUTS
+from model.train import EPOCHS
 from stream.evaluate import run
 from stream.evaluate import strips as scored
 from tests.ecg.test_strip_class import RATE_HZ, irregular, regular, signal
@@ -93,7 +94,7 @@ def test_forests_are_grown_on_what_networks_said_out_of_fold_and_keep_it(
     kept = strip_class.said_out_of_fold(out.read_bytes())
     assert list(kept) == names
     assert all(np.array_equal(kept[name], said[name]) for name in names)
-    assert strip_class.made(out.read_bytes())["network"].endswith("seed 1, 36 epochs")
+    assert strip_class.made(out.read_bytes())["network"].endswith(f"seed 1, {EPOCHS} epochs")
     grown = strip_class.decode(out.read_bytes())
     again = strip_fit.fit(
         [strip_fit.beside(strip_fit.collect(data / "cinc2017" / name), said[name]) for name in names],
