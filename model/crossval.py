@@ -24,7 +24,6 @@ from model.ablations import VARIANTS
 from model.dataset import Records, Report
 from model.labels import RHYTHMS
 from model.net import Net
-from model.rhythm_score import Naming
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Sets, Show
 
@@ -240,19 +239,4 @@ def rhythm_probabilities(
     for k in np.unique(fold):
         others = used & (fold != k)
         out[fold == k] = Softmax.fit(said[others], allowed[others]).apply(said[fold == k])
-    return out
-
-
-def rhythm_names(
-    said: NDArray[np.float64],
-    allowed: NDArray[np.bool_],
-    patient: NDArray[np.str_],
-    fold: NDArray[np.int64],
-    used: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """Return the rhythms that are named of windows, (n,), each fold's as suits those of the others that are `used`."""
-    out = np.zeros(len(said), np.int64)
-    for k in np.unique(fold):
-        others = used & (fold != k)
-        out[fold == k] = Naming.fit(said[others], allowed[others], patient[others]).of(said[fold == k])
     return out

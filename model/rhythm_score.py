@@ -1,75 +1,21 @@
-"""What the rhythms of windows are worth that the network never saw: which is named, and figures by class and by set."""
+"""What the rhythms of windows are worth that the network never saw: figures by class and by set."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from model.labels import RHYTHMS
-from model.score import DECIMALS
 
 LEAST_WINDOWS = 20
 LETHAL = (RHYTHMS.index("ventricular_tachycardia"), RHYTHMS.index("ventricular_fibrillation"))
 LEAST_PATIENTS, LARGEST_SHARE = 3, 0.5
 """A class counts in `f1_macro_counted` with so many patients, none of whom holds a larger share of its windows."""
 
-STEPS, ROUNDS = np.arange(-3, 3.01, 0.25).tolist(), 3
-"""What may be added to the log probability of a class in a round, and how often all classes are gone through."""
-
-
-class Naming(NamedTuple):
-    """Which rhythm is named: the one whose log probability and what is added to it are largest.
-
-    The likeliest is nearly always sinus rhythm, since most windows are: right most often, and for what is rare never.
-    """
-
-    added: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, probabilities: NDArray[np.floating], allowed: NDArray[np.bool_], patient: NDArray[np.str_]) -> Naming:
-        """Fit to probabilities out of fold: for the largest mean F1 of the classes that count, one after another.
-
-        Parameters
-        ----------
-        probabilities, allowed, patient
-            As of `figures`.
-        """
-        truth = [_truth(allowed, (k,)) for k in range(allowed.shape[1])]
-        counted = [k for k, of in enumerate(truth) if _is_counted(patient[of == 1])]
-        log, added = _log(probabilities), np.zeros(allowed.shape[1])
-
-        def worth(k: int, step: float) -> float:
-            said = (log + added + step * (np.arange(len(added)) == k)).argmax(axis=1)
-            return float(np.mean([_f1(said == of, truth[of]) for of in counted]))
-
-        for _ in range(ROUNDS):
-            for k in counted:
-                added[k] += max(STEPS, key=lambda step: (worth(k, step), -abs(step)))
-        return cls(tuple((added - added.max(initial=0.0)).tolist()))
-
-    def of(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return the places of the rhythms that are named, (n,)."""
-        return (_log(probabilities) + np.array(self.added)).argmax(axis=1)
-
-
-def _log(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.log(np.maximum(np.round(probabilities.astype(np.float64), DECIMALS), 10.0**-DECIMALS))
-
-
-def _f1(said: NDArray[np.bool_], truth: NDArray[np.int8]) -> float:
-    hit = np.count_nonzero(said & (truth == 1))
-    wrong = np.count_nonzero(said & (truth == 0)) + np.count_nonzero(~said & (truth == 1))
-    return 2 * hit / max(2 * hit + wrong, 1)
-
 
 def figures(
-    probabilities: NDArray[np.floating],
-    allowed: NDArray[np.bool_],
-    patient: NDArray[np.str_],
-    named: NDArray[np.int64],
+    probabilities: NDArray[np.floating], allowed: NDArray[np.bool_], patient: NDArray[np.str_]
 ) -> dict[str, float]:
     """Score windows against what is known of them.
 
@@ -81,8 +27,6 @@ def figures(
     probabilities : ndarray of float, shape (n, n_classes)
     allowed : ndarray of bool, shape (n, n_classes)
     patient : ndarray of str, shape (n,)
-    named : ndarray of int64, shape (n,)
-        Place of the class that is said of each.
 
     Returns
     -------
@@ -90,18 +34,19 @@ def figures(
         Fractions and counts by name: `f1_`, `auroc_`, `windows_` and `patients_` of each class, of `lethal` (VT or VF)
         means over the classes, and `accuracy`.
     """
+    answer = probabilities.argmax(axis=1)
     out: dict[str, float] = {}
     for k, name in enumerate(RHYTHMS):
         truth = _truth(allowed, (k,))
-        out |= _binary(name, probabilities[:, k], named == k, truth, patient)
+        out |= _binary(name, probabilities[:, k], answer == k, truth, patient)
     truth = _truth(allowed, LETHAL)
-    out |= _binary("lethal", probabilities[:, list(LETHAL)].sum(axis=1), np.isin(named, LETHAL), truth, patient)
+    out |= _binary("lethal", probabilities[:, list(LETHAL)].sum(axis=1), np.isin(answer, LETHAL), truth, patient)
     for kind in ("f1", "auroc"):
         out[f"{kind}_macro"] = _mean([out[f"{kind}_{name}"] for name in RHYTHMS])
     counted = [name for k, name in enumerate(RHYTHMS) if _is_counted(patient[_truth(allowed, (k,)) == 1])]
     out["f1_macro_counted"] = _mean([out[f"f1_{name}"] for name in counted])
     single = allowed.sum(axis=1) == 1
-    out["accuracy"] = _ratio(allowed[np.arange(len(named)), named][single].sum(), single.sum())
+    out["accuracy"] = _ratio(allowed[np.arange(len(answer)), answer][single].sum(), single.sum())
     return out
 
 
@@ -117,17 +62,14 @@ def _is_counted(patient: NDArray[np.str_]) -> bool:
 
 
 def by_set(
-    probabilities: NDArray[np.floating],
-    allowed: NDArray[np.bool_],
-    patient: NDArray[np.str_],
-    named: NDArray[np.int64],
+    probabilities: NDArray[np.floating], allowed: NDArray[np.bool_], patient: NDArray[np.str_]
 ) -> dict[str, float]:
     """Score each set alone; a name ends in the set's, and classes with under `LEAST_WINDOWS` windows are left out."""
     source = np.char.partition(patient, "/")[:, 0]
     out: dict[str, float] = {}
     for name in np.unique(source):
         inside = source == name
-        found = figures(probabilities[inside], allowed[inside], patient[inside], named[inside])
+        found = figures(probabilities[inside], allowed[inside], patient[inside])
         for of in (*RHYTHMS, "lethal"):
             if found[f"windows_{of}"] >= LEAST_WINDOWS:
                 out |= {f"{k}_{of}_{name}": found[f"{k}_{of}"] for k in ("windows", "patients", "f1", "sensitivity")}

@@ -17,8 +17,6 @@ OUTPUTS: tuple[str, ...] = (
     *(f"superclass_{name.lower()}" for name in SUPERCLASSES),
 )
 """What a row of answers holds, before the rhythms."""
-DECIMALS = 4
-"""Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
 BENCHMARK = tuple(k for k, name in enumerate(OUTPUTS) if name.startswith("superclass_"))
 RESAMPLES, SEED, LEVEL = 1000, 2015, 0.95
 """Draws of the patients behind an interval, their seed, and the share of them that it holds."""

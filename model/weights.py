@@ -34,13 +34,14 @@ from model.labels import CONDITIONS, RHYTHMS
 from model.measured import BEAT, SPREAD, spread, steepest
 from model.monitors import counted
 from model.net import ANY_LEAD, FEATURES, PULSES, WIDTH, Leads, Net, Tokens, folded, place
-from model.rhythm_score import DECIMALS, Naming
 from model.score import OUTPUTS, Softmax, calibrate, calibrated, conformal, covered
 from model.train import LEAD_SETS, Show, person, truths
 
 FORMAT = "vigil-net-3"
 FOLD = "fold-{}.safetensors"
 """Name of the file in which the network of a fold is kept."""
+DECIMALS = 4
+"""Probabilities are rounded to this, so that nothing is compared with a threshold by its last bits."""
 CHUNK_BATCH = 64
 """Chunks that the stem takes together."""
 SLOTS: dict[int, int] = {leads: 32 if leads <= 2 else 16 if leads <= 4 else 8 for leads in range(1, len(STANDARD) + 1)}
@@ -81,7 +82,6 @@ class Network:
         self._platt = {of: np.array(fitted) for of, fitted in self.made["calibration"].items()}
         temperature, bias = self.made["rhythm_calibration"]
         self._softmax = Softmax(float(temperature), tuple(bias))
-        self._naming = Naming(tuple(self.made["rhythm_naming"]))
         net = Net()
         net.load_state_dict({name: torch.from_numpy(np.array(held)) for name, held in tensors.items()})
         self.parameters = sum(p.numel() for p in net.parameters())
@@ -195,10 +195,6 @@ class Network:
     def rhythm_logits(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of the rhythms alone, (n, 8); parameters as of `logits`."""
         return self.logits(span_mv, leads)[:, len(OUTPUTS) :]
-
-    def rhythm_named(self, logits: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the place of the rhythm that each answer names, (n,), of logits (n, 19)."""
-        return self._naming.of(self._softmax.apply(logits[:, len(OUTPUTS) :]))
 
     def features_of(self, span_mv: NDArray[np.float32], leads: Sequence[str]) -> NDArray[np.float32]:
         """Return what the heads answer from, (n, 128); parameters as of `logits`."""
@@ -344,13 +340,10 @@ def _made(
     """Return how weights were made from some records and windows, calibrated on answers to these out of fold."""
     truth, fold = truths(held.copies[0])[records], held.record_fold[records]
     rhythm = before.get("rhythm_calibration", (1.0, (0.0,) * len(RHYTHMS)))
-    naming = before.get("rhythm_naming", (0.0,) * len(RHYTHMS))
     patients: list[str] = []
     if held.windows is not None:
         used = windows[counted(held.windows)[windows]]
         rhythm = Softmax.fit(logits[WINDOWS][used, len(OUTPUTS) :], held.windows.rhythm[used])
-        said = rhythm.apply(logits[WINDOWS][used, len(OUTPUTS) :])
-        naming = Naming.fit(said, held.windows.rhythm[used], held.windows.patient[used]).added
         patients = np.unique(held.windows.patient[windows]).tolist()
     told = {of: probabilities(logits[of][records], truth, fold) for of in LEAD_SETS}
     return {
@@ -363,7 +356,6 @@ def _made(
         "monitors": sorted({*before.get("monitors", ()), *patients}),
         "calibration": {of: calibrate(logits[of][records, : len(OUTPUTS)], truth).tolist() for of in LEAD_SETS},
         "rhythm_calibration": list(rhythm),
-        "rhythm_naming": list(naming),
         "conformal": {of: conformal(said, truth).tolist() for of, said in told.items()},
         "versions": {name: version(name) for name in ("numpy", "scipy", "torch", "numba", "safetensors")}
         | {"python": platform.python_version()},

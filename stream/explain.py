@@ -52,7 +52,7 @@ class Explained(NamedTuple):
         From the record's start.
     sentence : str
     answer : str
-        The rhythm whose answer is explained: the alarm's own where the network has it, else the one that it names.
+        The rhythm whose answer is explained: the alarm's own where the network has it, else its likeliest.
     probability : float
     places : tuple of Place
         What the answer rests on most, first.
@@ -153,10 +153,10 @@ def _explained(
 ) -> Explained:
     chosen = choose_leads(leads)
     window, names = last_span(clean[list(chosen), :end]), [leads[row] for row in chosen]
+    own = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else None
     windows = encoded(network, occluded(window), names)
     logits = network.answer(windows, [names] * len(windows))
-    named = RHYTHMS.index(alert.condition) if alert.condition in RHYTHMS else int(network.rhythm_named(logits[:1])[0])
-    why = saliency(logits[:, len(OUTPUTS) :], window, named)
+    why = saliency(logits[:, len(OUTPUTS) :], window, own)
     said = network.probabilities(logits[:1], names)
     return Explained(
         id=alert.id,

@@ -170,26 +170,25 @@ def _scored(logits: Mapping[str, crossval.Answers], material: crossval.Material)
     if material.windows is not None:
         windows = _windows(logits[crossval.NET][crossval.WINDOWS], material.windows, material.window_fold)
         figures.values |= _rhythms(*windows)
-        curves += reliability.of_windows(*windows[:3])
+        curves += reliability.of_windows(*windows)
     for curve in curves:
         figures.add(curve.name, curve.errors())
     return _printed(figures, records), curves
 
 
-Windows = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.str_], NDArray[np.int64]]
-"""Probabilities of rhythms (n, 8), those that are allowed, whose the windows are, and which rhythm is named."""
+Windows = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.str_]]
+"""Probabilities of rhythms (n, 8), those that are allowed, and whose the windows are."""
 
 
 def _windows(logits: NDArray[np.float32], windows: Records, fold: NDArray[np.int64]) -> Windows:
     """Return what was said of the windows on the 5-s grid, each fold calibrated on the others."""
     used = monitors.counted(windows)
     said = crossval.rhythm_probabilities(logits, windows.rhythm, fold, used)
-    named = crossval.rhythm_names(said, windows.rhythm, windows.patient, fold, used)
-    return said[used], windows.rhythm[used], windows.patient[used], named[used]
+    return said[used], windows.rhythm[used], windows.patient[used]
 
 
-def _rhythms(*windows: *Windows) -> dict[str, float]:
-    found = rhythm_score.figures(*windows) | rhythm_score.by_set(*windows)
+def _rhythms(said: NDArray[np.float64], allowed: NDArray[np.bool_], patient: NDArray[np.str_]) -> dict[str, float]:
+    found = rhythm_score.figures(said, allowed, patient) | rhythm_score.by_set(said, allowed, patient)
     return {f"rhythm_{name}": value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -89,7 +89,7 @@ def judge(seen: Seen, network: Network, like: Prototypes) -> Judged:
     wall, cpu = time.perf_counter(), time.process_time()
     windows = encoded(network, occluded(seen.x_mv), seen.leads)
     logits = network.answer(windows, [seen.leads] * len(windows))
-    why = saliency(logits[:, len(OUTPUTS) :], seen.x_mv, int(network.rhythm_named(logits[:1])[0]))
+    why = saliency(logits[:, len(OUTPUTS) :], seen.x_mv)
     label = like.nearest(network.features(windows[:1], [seen.leads])[0], 1)[0].label
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     fall = deletion(answer, seen.x_mv, why, DRAWS)

@@ -49,7 +49,6 @@ def random_weights(seed: int = 0) -> bytes:
         "format": weights.FORMAT,
         "calibration": {of: [[1.0, 0.0]] * len(OUTPUTS) for of in LEAD_SETS},
         "rhythm_calibration": [1.0, [0.0] * len(RHYTHMS)],
-        "rhythm_naming": [0.0] * len(RHYTHMS),
     }
     return weights_file.pack({name: held.numpy() for name, held in net.state_dict().items()}, made)
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import RHYTHMS
-from model.rhythm_score import Naming, auroc, by_set
-from model.rhythm_score import figures as of_named
+from model.rhythm_score import auroc, by_set, figures
 
 
 def truth(*names: str) -> np.ndarray:
@@ -16,10 +15,6 @@ def truth(*names: str) -> np.ndarray:
 
 def sure(*names: str) -> np.ndarray:
     return np.array([[0.95 if c == name else 0.01 for c in RHYTHMS] for name in names])
-
-
-def figures(said: np.ndarray, allowed: np.ndarray, patient: np.ndarray) -> dict[str, float]:
-    return of_named(said, allowed, patient, said.argmax(axis=1))
 
 
 VT, VF = "ventricular_tachycardia", "ventricular_fibrillation"
@@ -49,7 +44,7 @@ def test_a_window_of_several_allowed_classes_counts_only_against_the_others() ->
 def test_sets_are_scored_apart() -> None:
     n = 25
     patient = np.array(["mitdb/1"] * n + ["vfdb/2"] * n)
-    found = by_set(sure(*["sinus"] * 2 * n), truth(*["sinus"] * 2 * n), patient, np.zeros(2 * n, np.int64))
+    found = by_set(sure(*["sinus"] * 2 * n), truth(*["sinus"] * 2 * n), patient)
     assert found["windows_sinus_mitdb"] == n
     assert found["f1_sinus_vfdb"] == 1
     assert "f1_noise_mitdb" not in found
@@ -78,28 +73,3 @@ def test_a_window_of_which_nothing_is_known_counts_nowhere() -> None:
     known = figures(sure("sinus", VF), truth("sinus", VF), np.array(["a", "b"]))
     more = figures(sure("sinus", VF, "noise"), truth("sinus", VF, "|".join(RHYTHMS)), np.array(["a", "b", "c"]))
     np.testing.assert_equal(more, known)
-
-
-def test_what_is_rare_is_named_where_that_serves_the_mean_of_both_and_a_class_of_one_patient_has_no_say() -> None:
-    rng, n = np.random.default_rng(1), 900
-    rare, single = np.arange(n) % 10 == 0, np.arange(n) % 30 == 1
-    names = np.where(rare, "noise", np.where(single, "asystole", "sinus"))
-    p = np.full((n, len(RHYTHMS)), 1e-3)
-    p[:, RHYTHMS.index("noise")] = np.where(rare, rng.uniform(0.2, 0.4, n), rng.uniform(0, 0.1, n))
-    p[:, RHYTHMS.index("asystole")] = 0.1
-    p[:, RHYTHMS.index("sinus")] = 0
-    p[:, RHYTHMS.index("sinus")] = 1 - p.sum(axis=1)
-    patient = np.where(single, "one", (np.arange(n) % 7).astype(str))
-    assert not (p.argmax(axis=1) == RHYTHMS.index("noise")).any()
-    named = Naming.fit(p, truth(*names), patient).of(p)
-    assert (named[rare] == RHYTHMS.index("noise")).all()
-    assert (named[~rare] == RHYTHMS.index("sinus")).all()
-    found = of_named(p, truth(*names), patient, named)
-    assert found["f1_macro_counted"] > 0.95
-    assert found["auroc_noise"] == 1
-
-
-def test_without_anything_to_fit_to_the_likeliest_is_named() -> None:
-    p = sure("sinus", VT, VF)
-    nothing = Naming.fit(p[:0], np.zeros((0, len(RHYTHMS)), bool), np.array([], str))
-    assert nothing.of(p).tolist() == p.argmax(axis=1).tolist()
