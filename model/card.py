@@ -27,7 +27,7 @@ Written by `python -m model.card` from the metadata of `model/weights/net.safete
 ## What it is
 
 A network of {parameters:,} parameters (`model/net.py`, [docs/diagnosis.md](docs/diagnosis.md)), and boosted trees over
-measured beats beside it (`model/measured.py`) whose log-odds count a third but for the rhythm. They look at 10 s of
+measured beats beside it (`model/measured.py`) whose log-odds count half but for the rhythm. They look at 10 s of
 one to twelve ECG leads, in any order, resampled to 250 Hz and denoised by Vigil's own streaming filters, and give
 calibrated probabilities: is the ECG normal, and if not, what is abnormal ({conditions}); which rhythm is it
 ({rhythms}). PTB-XL's five superclasses are read out beside that, for the benchmark. `atrial_fibrillation` includes

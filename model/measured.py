@@ -1,6 +1,6 @@
 """What is measured of a window without learning: the middle beat of each lead, its bands, range and level; and trees.
 
-Boosted trees over these say of each output what the network's heads say; a mean of both log-odds is the answer. They
+Boosted trees over these say of each output what the network's heads say; the mean of both log-odds is the answer. They
 err differently: trees learn more from few records, the network more from rhythm. They are grown by `ecg.forest_grow`.
 """
 
@@ -24,7 +24,7 @@ SPREAD = 2 * BANK.bands + 4
 magnitude of its signal."""
 DESCRIBED = len(BEAT) + SPREAD + 2
 """Numbers that describe a lead: its middle beat, its spread, its level, and whether that is the patient's."""
-SHARE, MOST = 1 / 3, 5.0
+SHARE, MOST = 0.5, 5.0
 """Share of the trees in an answer, and the log-odds that they say at most."""
 
 

@@ -7,7 +7,7 @@ arXiv:1710.10903), and a transformer over time; after EfficientECG (arXiv:2512.0
 
 The stem runs on each chunk of each lead alone, without padding: overlapping windows can share it. Leads meet after it.
 Trees over what is measured of each lead (`model.measured`) have a say in what is wrong, though not in the rhythm: the
-answer is a mean of the network's log-odds and theirs.
+answer is the mean of the network's log-odds and theirs.
 """
 
 from __future__ import annotations
