@@ -3,8 +3,8 @@
 Each variant lacks one of `model.ablations.PARTS`, or has a state-space block in the place of the transformer layer, and
 is trained as the whole network is beside it, for fewer epochs, without pretraining, and on the first folds alone.
 Figures are of the records of those folds: macro AUROC over PTB-XL's superclasses from twelve leads and from lead II,
-z-scored rows and raw records together, and AUROC of AF and of VT or VF over windows of monitors. A difference is the whole network
-less the variant, with its interval by bootstrap over patients: above zero, the part helps.
+z-scored rows and raw records together, and AUROC of AF and of VT or VF over windows of monitors. A difference is the
+whole network less the variant, with its interval by bootstrap over patients: above zero, the part helps.
 """
 
 from __future__ import annotations
