@@ -32,10 +32,9 @@ from ecg.learned import LEARNED, has_seen
 from ecg.rate import spreading
 from ecg.record import Record, read
 from stream.analyze import EPOCH_NS, Analyzed, analyze
-from stream.commands.common import say
 from stream.evaluate import run
 from stream.evaluate.figures import folds as divide
-from stream.evaluate.networks import RULES, Networks, networks
+from stream.evaluate.networks import RULES, Networks, asked_for
 from stream.evaluate.strip import Band, draw
 
 PULSE = ("pleth", "abp")
@@ -146,11 +145,7 @@ def evaluate(
 
     Whichever network `stream.evaluate.networks.networks` is asked for by `net`: none was trained on these records.
     """
-    try:
-        judges = networks(net)
-    except (OSError, ValueError) as error:
-        say(str(error))
-        return 2
+    judges = asked_for(net)
     listed = data / "ALARMS"
     alarms = {alarm.record: alarm for alarm in challenge.read_alarms(listed.read_text())} if listed.exists() else {}
     names = sorted({*alarms, *(header.stem for header in data.glob("*.hea"))})
@@ -168,7 +163,7 @@ def evaluate(
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         for each in costly[: worst or DRAWN]:
-            _plot(data, each, plot)
+            _plot(data, each, plot, judges)
     report = _report(made, found.failed, costly[:worst], folds, chosen)
     print(msgspec.json.encode(report).decode() if json else _text(report))
     return 0 if made else 2
@@ -236,7 +231,7 @@ def _from_comments(recording: Record) -> Alarm:
     return Alarm(recording.name, kinds[0], truths[0])
 
 
-def _analyzed(recording: Record, definition: Definition, networks: Networks = RULES) -> Analyzed:
+def _analyzed(recording: Record, definition: Definition, networks: Networks) -> Analyzed:
     with spreading(definition.spread):
         return analyze(recording, networks.judging(""), settings=definition.settings)
 
@@ -364,9 +359,9 @@ def _worst(line: dict[str, Any]) -> str:
     return f"{line['record']:>8} {line['kind']}: {what}; look at {end_s - challenge.LAST_S:.0f}-{end_s:.0f} s: {at}"
 
 
-def _plot(data: Path, decision: Decision, out: Path) -> None:
+def _plot(data: Path, decision: Decision, out: Path, networks: Networks) -> None:
     recording = read(data / decision.record, end_s=challenge.ALARM_S)
-    analyzed = _analyzed(recording, SHIPPED[decision.kind])
+    analyzed = _analyzed(recording, SHIPPED[decision.kind], networks)
     truth = "true" if decision.true else "false"
     bands = [Band(f"monitor: {decision.kind} ({truth})", ((decision.end_s - challenge.LAST_S, decision.end_s),))]
     bands += [Band(f"ours: {span.condition}", ((span.onset_s, span.last_s),)) for span in decision.ours]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ecg import weights_file
 from model.weights import FOLD
+from stream.commands.common import fail
 from stream.look import Net
 from stream.nets import load_nets, read_weights
 
@@ -67,6 +68,14 @@ def networks(which: str) -> Networks:
     taught = frozenset[str]().union(*trained.values())
     of_fold = {patient: file for file, seen in trained.items() for patient in taught - seen}
     return Networks("shipped", of_fold, _trained("shipped") - of_fold.keys())
+
+
+def asked_for(which: str) -> Networks:
+    """Return `networks` for a command, which ends with what is wrong where there are none."""
+    try:
+        return networks(which)
+    except (OSError, ValueError) as error:
+        fail(str(error), 2)
 
 
 def _trained(which: str) -> frozenset[str]:

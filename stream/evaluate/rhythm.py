@@ -40,9 +40,8 @@ from ecg.learned import LEARNED, has_seen
 from ecg.record import annotations, read
 from ecg.segments import ventricular
 from stream.analyze import EPOCH_NS, analyze
-from stream.commands.common import say
 from stream.evaluate import atrial, run, strips
-from stream.evaluate.networks import Networks, networks
+from stream.evaluate.networks import Networks, asked_for
 from stream.evaluate.refit import Anew, judging, rhythm_out_of_fold
 from stream.evaluate.rhythm_figures import Found, report, text
 from stream.evaluate.strip import Band, draw
@@ -69,11 +68,7 @@ def evaluate(
     net : str
         What `stream.evaluate.networks.networks` takes.
     """
-    try:
-        judges = networks(net)
-    except (OSError, ValueError) as error:
-        say(str(error))
-        return 2
+    judges = asked_for(net)
     refitted = rhythm_out_of_fold(data, SETS) if cross_validate else None
     anew = refitted.anew if refitted else {}
     found = _run(data, anew, judges, cross_validate=cross_validate)
