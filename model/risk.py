@@ -52,14 +52,15 @@ THRESHOLDS: tuple[Threshold, ...] = (
     Threshold(("arrhythmia",), 0.8, GUARDED, "an arrhythmia"),
 )
 """What the network may ask for; of the thresholds of the same classes the first one that is met counts."""
-DOUBTED: dict[str, tuple[float, float]] = {"atrial_fibrillation": (0.05, 0.025)}
+DOUBTED: dict[str, tuple[float, float]] = {"atrial_fibrillation": (0.1, 0.05)}
 """Conditions of medium priority that are not announced below the first smoothed probability, and are taken back below
 the second once they were."""
 PART: tuple[tuple[str, str, str, str, str], ...] = (
     ("VT, VF", "no", "risk to `high` at most", "no", "no"),
     (
         *("atrial fibrillation", "no", "risk to `guarded`"),
-        "below 5 % it is withheld, on record; that intervals are irregular still alarms",
+        f"below {100 * DOUBTED['atrial_fibrillation'][0]:g} % it is withheld, on record; "
+        "that intervals are irregular still alarms",
         "no",
     ),
     ("arrhythmia", "no", "risk to `guarded`", "no", "no"),
@@ -187,9 +188,9 @@ class RiskLevel:
         --------
         >>> risk = RiskLevel()
         >>> risk.doubt("atrial_fibrillation", announced=False)
-        >>> _ = risk.step(0, {"atrial_fibrillation": 0.03}, 72.0, [], False, True)
+        >>> _ = risk.step(0, {"atrial_fibrillation": 0.07}, 72.0, [], False, True)
         >>> risk.doubt("atrial_fibrillation", announced=False), risk.doubt("atrial_fibrillation", announced=True)
-        (0.03, None)
+        (0.07, None)
         """
         probability = self._state.smoothed.get(condition)
         if condition not in DOUBTED or probability is None:
