@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.atrous import LIMIT_MV
 from ecg.morlet import SEEN_FLOATS, transform
 from ecg.resample import ANALYSIS_HZ
 from ecg.rows import Rows, Spans
@@ -185,6 +186,30 @@ class Scalogram:
             memory = self.rows.state.view(np.float32).reshape(len(seen), -1)
             transform(self._weights, self._halves, hop, seen, memory, rows, x, count, m, y)
         return y, m
+
+    def inside(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the frames of pieces whose longest wavelets lie inside them, to the bit as `feed` gives these.
+
+        No stream takes part in it. The first frame belongs to the first multiple of `hop` from `delay` on.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n, width)
+            Pieces of more than `2 * delay` samples, as `feed` takes them.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, bands, frames)
+        """
+        n, held, hop = len(x), 2 * self.delay, self.config.hop
+        past, due = _frames(np.array([self.delay, x.shape[1] - self.delay]), hop)
+        y = np.full((n, self.config.bands, due - past), np.nan, dtype=np.float32)
+        memory = np.empty((n, SEEN_FLOATS + held), dtype=np.float32)
+        memory[:, SEEN_FLOATS:] = np.where(np.abs(x[:, :held]) < LIMIT_MV, x[:, :held], np.float32(np.nan))
+        new = np.ascontiguousarray(x[:, held:], dtype=np.float32)
+        seen, rows, count, m = np.full(n, held), np.arange(n), np.full(n, new.shape[1]), np.full(n, due - past)
+        transform(self._weights, self._halves, hop, seen, memory, rows, new, count, m, y)
+        return y
 
     def flush(self, row: int) -> NDArray[np.float32]:
         """Return the last frames at a record's end, float32, shape (bands, frames)."""

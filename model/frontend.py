@@ -133,8 +133,8 @@ def chunks(cut_mv: NDArray[np.float32]) -> Chunks:
     extent = np.fmax.reduce(flat, axis=1) - np.fmin.reduce(flat, axis=1)
     scale = np.where(enough, np.maximum(extent, np.float32(FLOOR_MV)), np.float32(1))  # (n,)
     read = slice(FIRST, FIRST + WAVE)
-    wave = np.where(valid[:, read] & enough[:, None], flat[:, read], np.float32(0))
-    wave /= scale[:, None]
+    wave = torch.from_numpy(flat[:, read] / scale[:, None]).nan_to_num_(0.0, 0.0, 0.0).numpy()
+    wave[~enough] = 0
     mask = np.where(enough[:, None], count / (CHUNK // CHUNK_TOKENS), 0.0)
     level = np.where(enough, np.log(scale / TYPICAL_MV), 0.0)
     parts = wave, _morlet(flat, scale, enough), level, mask
@@ -148,12 +148,11 @@ def _half(x: NDArray[np.floating]) -> NDArray[np.float16]:
 
 def _morlet(cut_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the scalogram of each chunk's steps over the chunk's range, (n, 8, 50)."""
-    stage, rows = Scalogram(BANK), np.arange(len(cut_mv))
-    for row in rows:
-        stage.reset(int(row))
-    frames, _ = stage.feed(rows, cut_mv, np.full(len(rows), REACH, np.int64))
-    first = HALO // 2 // STEP
-    steps = frames[:, :, first : first + STEPS]  # (n, 8, 50)
-    known = np.isfinite(steps) & enough[:, None, None]
-    part = np.log(np.where(known, steps, np.float32(1)) / scale[:, None, None] + np.float32(3e-3))
-    return np.where(known, part / 3 + 1, 0)
+    steps = Scalogram(BANK).inside(cut_mv)[:, :, :STEPS]  # (n, 8, 50)
+    steps /= scale[:, None, None]
+    steps += np.float32(3e-3)
+    part = np.log(steps, out=steps)
+    part /= 3
+    part += 1
+    part[~enough] = 0
+    return torch.from_numpy(part).nan_to_num_(0.0).numpy()

@@ -311,7 +311,8 @@ class Net(nn.Module):
         x = tokens.token * self.lead_gain(lead)[:, :, None] + self.lead_shift(lead)[:, :, None]  # (n, l, 25, 64)
         x = x + level.repeat_interleave(TOKENS // CHUNKS, 2)  # (n, l, 25, 64)
         x = self.graph(x, lead, there) * there[..., None]  # (n, l, 25, 64)
-        x = torch.einsum("nltc,nlcd->ntd", x, self.join[lead])  # (n, 25, 64)
+        beside = x.transpose(1, 2).flatten(2)  # (n, 25, l * 64)
+        x = beside @ self.join[lead].flatten(1, 2)  # (n, 25, 64)
         count = there.sum(1)[..., None]  # (n, 25, 1): leads of each token
         x = self.joined(x * count.clamp_min(1).rsqrt()) + self.place  # (n, 25, 64)
         gone = (count[..., 0] == 0) & (count.sum(1) > 0)  # (n, 25): none where nothing is there at all
@@ -321,8 +322,8 @@ class Net(nn.Module):
         mean = (x * kept).sum(1) / kept.sum(1)  # (n, 64)
         peak = x.masked_fill(~kept, -1e4).amax(1)  # (n, 64)
         found = self.questions(x, leads.person, hidden)  # (n, 2, 64)
-        step = there.unflatten(2, (CHUNKS, -1)).repeat_interleave(TOKEN, 3)[..., None]  # (n, l, 5, 50, 1)
-        pulse = (tokens.pulse * step).sum(1) / step.sum(1).clamp_min(1)  # (n, 5, 50, 4)
+        pulse = tokens.pulse.flatten(2, 3).unflatten(2, (TOKENS, TOKEN)) * there[..., None, None]  # (n, l, 25, 10, 4)
+        pulse = pulse.sum(1) / count[..., None].clamp_min(1)  # (n, 25, 10, 4)
         alike = regularity(pulse.flatten(1, 2))  # (n, 4, 45)
         pooled = torch.cat([mean, peak, found.flatten(1), alike.flatten(1)], 1)  # (n, 436)
         return functional.relu(self.hidden(self.drop(pooled)))  # (n, 128)

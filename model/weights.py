@@ -97,7 +97,11 @@ class Network:
         leads : sequence of sequences of str
             As of `answer`, of each.
         """
-        return self.encoded(chunks(np.concatenate(cut_mv)), leads) if len(cut_mv) else []
+        if not len(cut_mv):
+            return []
+        with _one_thread():
+            parts = chunks(np.concatenate(cut_mv))
+        return self.encoded(parts, leads)
 
     def encoded(self, parts: Chunks, leads: Sequence[Sequence[str]]) -> list[Encoded]:
         """Run the stem over chunks that `frontend.chunks` gave of such leads, all in a row."""

@@ -90,6 +90,21 @@ def test_a_level_has_no_magnitude() -> None:
     assert np.nanmax(y) < 1e-5
 
 
+@pytest.mark.parametrize("bank", [Bank(), Bank(low_hz=8.0, bands=8), Bank(low_hz=5.0, high_hz=60.0, bands=5, hop=1)])
+def test_pieces_have_the_frames_that_a_stream_has_of_them_to_the_bit(bank: Bank) -> None:
+    random = np.random.default_rng(4)
+    x = random.normal(size=(70, 700)).astype(np.float32)
+    x[3, 20], x[4, 650], x[5, 300], x[6, :] = np.nan, np.inf, 2e4, np.nan
+    x[7, 10] = -2e4
+    scalogram = Scalogram(bank)
+    got, first = scalogram.inside(x), -(-scalogram.delay // bank.hop)
+    for k in range(len(x)):
+        whole = undisturbed(Scalogram(bank), x[k])
+        assert got[k].tobytes() == np.ascontiguousarray(whole[:, first : first + got.shape[2]]).tobytes()
+    assert got.shape[2] == -(-(700 - scalogram.delay) // bank.hop) - first
+    assert np.isfinite(got[0]).all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, 900), max_size=20), seed=st.integers(0, 99), singly=st.booleans())
 def test_neither_cutting_nor_neighbours_nor_a_restart_change_a_bit(cuts: list[int], seed: int, singly: bool) -> None:
