@@ -16,14 +16,15 @@ from ecg.forest import Trees, log_odds
 from ecg.forest_grow import DEPTH, TREES, grow
 from model.frontend import BANK
 
-BEAT, SLOPE = range(-60, 125, 5), 4096
-"""Samples around the steepest moment of a chunk that show its beat, -0.24 to 0.48 s; and steps of slope in the range of
-a chunk."""
+BEAT, SLOPE, ABOUT = range(-60, 125, 5), 4096, 16
+"""Samples around the steepest moment of a chunk that show its beat, -0.24 to 0.48 s; steps of slope in the range of a
+chunk; and samples over which slopes are summed."""
 SPREAD = 2 * BANK.bands + 4
 """Numbers that say how a chunk of a lead is spread: mean and deviation of each band, least, mean, deviation, and mean
 magnitude of its signal."""
 DESCRIBED = len(BEAT) + SPREAD + 2
 """Numbers that describe a lead: its middle beat, its spread, its level, and whether that is the patient's."""
+_AROUND = np.array(BEAT)
 SHARE, MOST = 0.5, 5.0
 """Share of the trees in an answer, and the log-odds that they say at most."""
 
@@ -33,13 +34,32 @@ def steepest(wave: Tensor) -> Tensor:
 
     Slopes are whole numbers, so that their sums are the same in any order of leads and any batch.
     """
-    slope = (wave[:, :, 1:] - wave[:, :, :-1]).abs().mul(SLOPE).round().int()  # (m, l, 584)
-    steep = slope.sum(1, dtype=torch.int32)  # (m, 584)
-    for step in (1, 2, 4, 8):
-        steep = steep[:, :-step] + steep[:, step:]  # (m, 569) in the end: of 16 samples each
-    room = steep[:, -BEAT[0] - 8 : 1 - BEAT[-1]]  # (m, 397)
-    at = room.argmax(1, keepdim=True) - BEAT[0] + torch.tensor(BEAT)  # (m, 37)
-    return wave.gather(2, at[:, None].expand(-1, wave.shape[1], -1))
+    x = np.ascontiguousarray(wave.detach().numpy())
+    return torch.from_numpy(_steepest(x, np.empty((*x.shape[:2], len(BEAT)), np.float32)))
+
+
+@njit(cache=True)
+def _steepest(wave, out):
+    """Fill the beats of chunks, (m, l, 37): each around the first of the steepest 16 samples in a row."""
+    many, leads, n = wave.shape
+    steep = np.empty(n - 1, np.int32)
+    for k in range(many):
+        steep[:] = 0
+        for lead in range(leads):
+            x, y = wave[k, lead, : n - 1], wave[k, lead, 1:]
+            for i in range(n - 1):
+                steep[i] += np.int32(np.rint(abs(y[i] - x[i]) * np.float32(SLOPE)))
+        first, last = -_AROUND[0] - ABOUT // 2, n - ABOUT - _AROUND[-1]
+        total = steep[first : first + ABOUT].sum()
+        most, at = total, first
+        for i in range(first + 1, last + 1):
+            total += steep[i + ABOUT - 1] - steep[i - 1]
+            if total > most:
+                most, at = total, i
+        for lead in range(leads):
+            for j in range(out.shape[2]):
+                out[k, lead, j] = wave[k, lead, at + ABOUT // 2 + _AROUND[j]]
+    return out
 
 
 def spread(wave: Tensor, morlet: Tensor) -> Tensor:

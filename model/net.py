@@ -135,7 +135,7 @@ class BlockAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.shared = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
-        self.moment = nn.Conv1d(2, 1, 7, padding=3)
+        self.moment: nn.Module = nn.Conv1d(2, 1, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (m, t, channels) to the same shape."""
@@ -143,6 +143,22 @@ class BlockAttention(nn.Module):
         x = x * which[:, None]
         when = self.moment(torch.stack([x.mean(2), x.amax(2)], 1))  # (m, 1, t)
         return x * torch.sigmoid(when).transpose(1, 2)
+
+
+class AsProduct(nn.Linear):
+    """A convolution of few channels over the steps of a chunk, as the product of matrices that it is."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__(2 * STEPS, STEPS)
+        with torch.no_grad():
+            nothing = conv(torch.zeros(1, 2, STEPS))[0, 0]  # (t,)
+            each = conv(torch.eye(2 * STEPS).unflatten(1, (2, STEPS)))[:, 0] - nothing  # (2 * t, t)
+            self.weight.copy_(each.T)
+            self.bias.copy_(nothing)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (m, 2, t) to (m, 1, t)."""
+        return super().forward(input.flatten(1))[:, None]
 
 
 class Stem(nn.Module):
@@ -347,9 +363,11 @@ def in_places(beat: Tensor, spread: Tensor, leads: Leads) -> Tensor:
 
 
 def folded(net: Net) -> Net:
-    """Fold each normalisation of the stem into its convolution: the same answer with less work."""
+    """Fold the stem's normalisations into its convolutions, and make a product of a small one: the same, sooner."""
     stem = net.stem
     for conv, norm in (("first", "first_norm"), ("second", "second_norm"), ("mix", "mix_norm")):
         setattr(stem, conv, fuse_conv_bn_eval(getattr(stem, conv), getattr(stem, norm)))
         setattr(stem, norm, nn.Identity())
+    if isinstance(stem.attention, BlockAttention):
+        stem.attention.moment = AsProduct(stem.attention.moment)
     return net
