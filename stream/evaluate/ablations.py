@@ -2,9 +2,10 @@
 
 Each variant lacks one of `model.ablations.PARTS`, or has a state-space block in the place of the transformer layer, and
 is trained as the whole network is beside it, for fewer epochs, without pretraining, and on the first folds alone.
-Figures are of the records of those folds: macro AUROC over PTB-XL's superclasses from twelve leads and from lead II,
-z-scored rows and raw records together, and AUROC of AF and of VT or VF over windows of monitors. A difference is the
-whole network less the variant, with its interval by bootstrap over patients: above zero, the part helps.
+Figures are of the records of those folds: macro AUROC over PTB-XL's superclasses from twelve leads and from lead II, of
+z-scored rows and raw records together and (`_raw`) of raw records, which alone have age and sex; AUROC of AF and of VT
+or VF over windows of monitors. A difference is the whole network less the variant, with its interval by bootstrap over
+patients: above zero, the part helps.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from model import crossval, monitors
 from model.crossval import NET, NETWORKS, WINDOWS, Answers, Asked, Material
+from model.dataset import RAW
 from model.labels import RHYTHMS
 from model.score import OUTPUTS, Draws, Figures, aurocs, draws, macro
 from model.train import EPOCHS, truths
 from stream.commands.common import say
-from stream.evaluate.diagnosis import folder, report, told
+from stream.evaluate.diagnosis import SETS, folder, report, told
 
 ABLATED_EPOCHS, ABLATED_FOLDS = 12, 2
 LEADS = {"12": "", "ii": "_lead_ii"}
@@ -49,13 +51,16 @@ def _found(data: Path, work: Path | None) -> dict[str, object]:
 
 def _scored(logits: dict[str, Answers], material: Material) -> dict[str, object]:
     figures, records = Figures(), material.copies[0]
+    truth, reached = truths(records), dict[tuple[str, str], NDArray[np.float64]]()
     mine = material.record_fold < ABLATED_FOLDS
-    truth, drawn = truths(records)[mine], draws(records.patient[mine])
-    reached = {
-        (f"auroc_superclass_macro{ending}", name): macro(said[of][mine], truth, drawn)
-        for name, said in logits.items()
-        for of, ending in LEADS.items()
-    }
+    for of_set, which in (("", mine), (SETS[RAW], mine & records.of_set(RAW))):
+        if not which.any():
+            continue
+        drawn = draws(records.patient[which])
+        for name, said in logits.items():
+            for of, ending in LEADS.items():
+                figure = f"auroc_superclass_macro{ending}{of_set}"
+                reached[figure, name] = macro(said[of][which], truth[which], drawn)
     windows = material.windows
     if windows is not None:
         used = (material.window_fold < ABLATED_FOLDS) & monitors.counted(windows)
