@@ -2,7 +2,7 @@
 
 `cinc2017` (Clifford et al., Computing in Cardiology 2017): strips of one lead that people held in their hands, named by
 people. Each class is taught against all others by gradient boosting (`ecg.forest_grow`), every strip counting alike,
-five times with other draws, of which the mean is taken; the numbers of the forests are those of beats, not tuned for
+ten times with other draws, of which the mean is taken; the numbers of the forests are those of beats, not tuned for
 strips, and what describes a strip was written with all of these records at hand. What the network says of a strip
 comes from one that was trained without it; that one had learned from strips of other folds of the forests, which is how
 answers are stacked (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1).
@@ -26,7 +26,7 @@ from ecg.strip_features import features, prepare
 __all__ = ["GROWN", "SEED", "Described", "beside", "collect", "fit", "read_reference"]
 
 
-GROWN = 5
+GROWN = 10
 """Times that each forest is grown, each with a seed of its own."""
 
 

@@ -133,14 +133,14 @@ def _cinc2017(path: Path, said: str) -> Iterator[_Cut]:
 
 
 def strip(mv: NDArray[np.float32], rate_hz: float) -> Records | None:
-    """Return the windows of a strip of one lead, (n,) in mV, cut as those of `cinc2017`; None where it has none."""
-    cuts = list(_along(_cleaned(mv[None], (ANY_LEAD,), rate_hz), "strip", rhythms.Label(frozenset())))
+    """Return the windows of a strip of one lead, (n,) in mV, one every 5 s; None where it has none."""
+    cuts = list(_along(_cleaned(mv[None], (ANY_LEAD,), rate_hz), "strip", rhythms.Label(frozenset()), STEP_S))
     return _packed(cuts) if cuts else None
 
 
-def _along(read: _Read, name: str, label: rhythms.Label) -> Iterator[_Cut]:
-    starts = list(np.arange(0, max(read.length_s - WINDOW_S, 0) + 1e-9, WINDOW_S))
-    if read.length_s - WINDOW_S - starts[-1] >= WINDOW_S / 2:
+def _along(read: _Read, name: str, label: rhythms.Label, every_s: float = WINDOW_S) -> Iterator[_Cut]:
+    starts = list(np.arange(0, max(read.length_s - WINDOW_S, 0) + 1e-9, every_s))
+    if read.length_s - WINDOW_S - starts[-1] >= every_s / 2:
         starts.append(read.length_s - WINDOW_S)
     for first_s in starts:
         if (window := read.cut(first_s, label, name)) is not None:

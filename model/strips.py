@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -15,8 +16,9 @@ from ecg.record import read
 from ecg.strip_class import SAID, Class
 from ecg.strip_fit import Described
 from model import crossval, monitors, weights
-from model.crossval import NET, WINDOWS, Asked, Material
+from model.crossval import NET, Asked, Material
 from model.dataset import Records
+from model.net import Net, folded
 from model.score import OUTPUTS
 from model.train import Show, answers
 
@@ -54,31 +56,45 @@ def judge(mv: NDArray[np.float32], rate_hz: float) -> Class:
     return strip_class.classify(strip_class.shipped(), _described("", mv, rate_hz).features)
 
 
-def collect(path: Path) -> Described:
-    """Return what describes a record, without extension, by its first lead and the shipped network."""
+def collect(path: Path, network: Path | None = None) -> Described:
+    """Return what describes a record, without extension, by its first lead and a network, the shipped one.
+
+    Parameters
+    ----------
+    path : Path
+    network : Path, optional
+        That of a fold, as `crossval.Asked.network` names its file.
+    """
     recording = read(path)
-    return _described(path.name, recording.mv()[0], recording.rate_hz)
+    return _described(path.name, recording.mv()[0], recording.rate_hz, network)
 
 
-def _described(name: str, mv: NDArray[np.float32], rate_hz: float) -> Described:
+def _described(name: str, mv: NDArray[np.float32], rate_hz: float, network: Path | None = None) -> Described:
     found = Described(name, strip_features.features(strip_features.prepare(mv, rate_hz)))
-    return strip_fit.beside(found, said(_shipped(), monitors.strip(mv, rate_hz)))
+    return strip_fit.beside(found, said(_net(network), monitors.strip(mv, rate_hz)))
 
 
 @cache
-def _shipped() -> nn.Module:
+def _net(file: Path | None) -> nn.Module:
     torch.set_num_threads(1)
-    return weights.load(weights.shipped()).net
+    if file is None:
+        return weights.load(weights.shipped()).net
+    net = Net()
+    net.load_state_dict({name: torch.from_numpy(held) for name, held in safetensors.numpy.load_file(file).items()})
+    return folded(net.eval())
 
 
-def out_of_fold(asked: Asked, held: Material, show: Show) -> dict[str, NDArray[np.float16]]:
-    """Return what networks say of each strip of `cinc2017` that had not learned from it, by its record.
+def unlearned(asked: Asked, held: Material, show: Show) -> dict[Path, list[str]]:
+    """Return the records of `cinc2017` by the network that had not learned from them.
 
-    Folds that are in the folder of work are taken from there.
+    Folds that are not in the folder of work are trained.
     """
     if held.windows is None:
         return {}
-    logits = crossval.out_of_fold(asked, held, (NET,), show)[NET][WINDOWS]
-    rows = np.flatnonzero(held.windows.of_set(SET))
-    patient = held.windows.patient[rows]
-    return {str(name).partition("/")[2]: pooled(logits[rows[patient == name]]) for name in np.unique(patient)}
+    crossval.out_of_fold(asked, held, (NET,), show)
+    mine = held.windows.of_set(SET)
+    patient, fold = held.windows.patient[mine], held.window_fold[mine]
+    return {
+        asked.network(k): [str(name).partition("/")[2] for name in np.unique(patient[fold == k])]
+        for k in range(asked.folds)
+    }

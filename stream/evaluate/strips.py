@@ -7,6 +7,7 @@ records, on what networks said that had not learned from a strip, as it is kept 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,11 +98,12 @@ def train(data: Path, out: Path, work: Path | None) -> None:
         If the strips are not there, or nothing to train the network on.
     """
     truth = reference(data / "cinc2017")
-    found = run.over([data / "cinc2017" / name for name in sorted(truth)], strip_fit.collect).results
+    found: dict[str, Described] = {}
     with diagnosis.folder(work) as held:
         asked = Asked(data, held)
-        said = strips.out_of_fold(asked, material(asked, diagnosis.report), say)
-    said = {name: said[name] for name in found if name in said}
+        for network, names in strips.unlearned(asked, material(asked, diagnosis.report), say).items():
+            paths = [data / "cinc2017" / name for name in names if name in truth]
+            found |= run.over(paths, partial(strips.collect, network=network)).results
     how = {
         "command": "vigil train strips --data DIR --out FILE --work FOLDER",
         "seed": strip_fit.SEED,
@@ -109,8 +111,8 @@ def train(data: Path, out: Path, work: Path | None) -> None:
         "commit": commit(),
         "network": f"out of the {asked.folds} folds of vigil train net, seed {asked.seed}, {asked.epochs} epochs",
     }
-    forests = strip_fit.fit([strip_fit.beside(found[name], said[name]) for name in said], truth)
-    out.write_bytes(strip_class.encode(forests, said, how))
+    said = {name: each.features[-strip_class.SAID :].astype(np.float16) for name, each in found.items()}
+    out.write_bytes(strip_class.encode(strip_fit.fit(found.values(), truth), said, how))
 
 
 def confusion(pairs: Sequence[tuple[Class, Class]]) -> NDArray[np.float64]:
