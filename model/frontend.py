@@ -148,7 +148,10 @@ def _half(x: NDArray[np.floating]) -> NDArray[np.float16]:
 
 def _morlet(cut_mv: NDArray[np.float32], scale: NDArray[np.float32], enough: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the scalogram of each chunk's steps over the chunk's range, (n, 8, 50)."""
-    steps = Scalogram(BANK).inside(cut_mv)[:, :, :STEPS]  # (n, 8, 50)
+    stage = Scalogram(BANK)
+    # frames inside begin at the first whole step that the delay leaves
+    first = HALO // 2 // STEP - -(-stage.delay // STEP)
+    steps = stage.inside(cut_mv)[:, :, first : first + STEPS]  # (n, 8, 50)
     steps /= scale[:, None, None]
     steps += np.float32(3e-3)
     part = np.log(steps, out=steps)
