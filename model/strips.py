@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -18,7 +17,6 @@ from ecg.strip_fit import Described
 from model import crossval, monitors, weights
 from model.crossval import NET, Asked, Material
 from model.dataset import Records
-from model.net import Net, folded
 from model.score import OUTPUTS
 from model.train import Show, answers
 
@@ -77,11 +75,7 @@ def _described(name: str, mv: NDArray[np.float32], rate_hz: float, network: Path
 @cache
 def _net(file: Path | None) -> nn.Module:
     torch.set_num_threads(1)
-    if file is None:
-        return weights.load(weights.shipped()).net
-    net = Net()
-    net.load_state_dict({name: torch.from_numpy(held) for name, held in safetensors.numpy.load_file(file).items()})
-    return folded(net.eval())
+    return weights.load(weights.shipped()).net if file is None else weights.network_of_fold(file)
 
 
 def unlearned(asked: Asked, held: Material, show: Show) -> dict[Path, list[str]]:

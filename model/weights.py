@@ -82,10 +82,9 @@ class Network:
         self._platt = {of: np.array(fitted) for of, fitted in self.made["calibration"].items()}
         temperature, bias = self.made["rhythm_calibration"]
         self._softmax = Softmax(float(temperature), tuple(bias))
-        net = Net()
-        net.load_state_dict({name: torch.from_numpy(np.array(held)) for name, held in tensors.items()})
+        net = _of_tensors(tensors)
         self.parameters = sum(p.numel() for p in net.parameters())
-        self.net = folded(net.eval())
+        self.net = folded(net)
 
     def encode(self, cut_mv: Sequence[NDArray[np.float32]], leads: Sequence[Sequence[str]]) -> list[Encoded]:
         """Run the stem over chunks of beds, each lead alone, and cut out their beats.
@@ -229,6 +228,17 @@ class Network:
             raise ValueError(f"signal_mv must be (leads, samples) with {len(leads)} leads, at least 1, got {x.shape}")
         said = self.probabilities(self.logits(last_span(clean(x, rate_hz))[None], leads), leads)[0]
         return {name: round(float(p), DECIMALS) for name, p in zip((*OUTPUTS, *RHYTHMS), said, strict=True)}
+
+
+def network_of_fold(file: Path) -> Net:
+    """Return the network whose tensors a run of folds kept (`crossval.Asked.network`), ready to answer."""
+    return folded(_of_tensors(safetensors.numpy.load_file(file)))
+
+
+def _of_tensors(tensors: Mapping[str, NDArray[Any]]) -> Net:
+    net = Net()
+    net.load_state_dict({name: torch.from_numpy(np.array(held)) for name, held in tensors.items()})
+    return net.eval()
 
 
 def windows_of(found: Sequence[Encoded]) -> list[list[Encoded]]:

@@ -82,7 +82,7 @@ def of(alerts: Sequence[Alert], condition: str = AF) -> list[str]:
 def test_only_a_condition_of_medium_priority_can_be_doubted() -> None:
     assert not DOUBTED.keys() & set(LETHAL)
     assert {CONDITIONS[name].priority for name in DOUBTED} == {"medium"}
-    assert all(0 < back < least < 0.2 for least, back in DOUBTED.values())
+    assert all(0 < back < least <= 0.1 for least, back in DOUBTED.values())
 
 
 @pytest.mark.parametrize("net", [None, Says(0.1), Says(0.9)])
